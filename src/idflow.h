@@ -1,0 +1,269 @@
+/*-------------------------------------------------------------------------
+ *
+ * idflow.h
+ *	  What the files of the library share.  Externs are grouped by the file
+ *	  that defines them.
+ *
+ * The path of a row: gate.c receives it from the trigger manager, image.c
+ * turns it into an image, check.c says whether the table would take it,
+ * request.c keeps the request and its changes, engine.c advances the request
+ * until it waits for people (task.c) or is through, and apply.c writes it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef IDFLOW_H
+#define IDFLOW_H
+
+#include "postgres.h"
+
+#include "access/tupdesc.h"
+#include "executor/executor.h"
+#include "executor/spi.h"
+#include "nodes/bitmapset.h"
+#include "nodes/pg_list.h"
+#include "utils/jsonb.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "errcodes.h"
+#include "template.h"
+
+/* Candidate keys: how a principal and a profile are written in idflow.candidate. */
+#define KEY_PRINCIPAL	"u:"
+#define KEY_PROFILE		"p:"
+
+typedef enum NoticeMode
+{
+	NOTICE_STATEMENT,
+	NOTICE_ROW,
+	NOTICE_OFF
+} NoticeMode;
+
+/* ------------------------------------------------------------ idflow.c */
+
+/* settings */
+extern char *setting_actor;
+extern char *setting_actor_function;
+extern bool setting_require_actor;
+extern char *setting_context;
+extern char *setting_title;
+extern char *setting_comment;
+extern int	setting_notice;
+extern int	setting_check_limit;
+
+/* executor nesting as seen by the hooks; see notice.c */
+extern QueryDesc *current_query(void);
+extern int	executor_depth(void);
+
+/* ------------------------------------------------------------- store.c */
+
+/*
+ * A statement of idflow's own.  SQL is fully qualified, operators included,
+ * because it runs under whatever search_path the session has.
+ */
+typedef struct StorePlan
+{
+	const char *sql;
+	int			nargs;
+	Oid			argtypes[24];
+	SPIPlanPtr	plan;
+} StorePlan;
+
+typedef struct UserSwitch
+{
+	Oid			userid;
+	int			sec_context;
+} UserSwitch;
+
+extern Oid	extension_owner(void);
+extern Oid	extension_relid(const char *relname);
+extern Oid	extension_schema(void);
+extern void become(UserSwitch *save, Oid userid, int extra_flags);
+extern void become_owner(UserSwitch *save);
+extern void restore_user(const UserSwitch *save);
+
+/*
+ * store_begin() connects to SPI and becomes the extension's owner; between it
+ * and store_end() store_exec() runs statements.  Memory that must outlive
+ * store_end() is copied by the caller into another context.
+ */
+extern void store_begin(UserSwitch *save);
+extern int	store_exec(StorePlan *plan, Datum *values, const char *nulls, bool read_only);
+extern void store_end(const UserSwitch *save);
+
+/* columns of the current SPI result; NULL or 0 for SQL null */
+extern char *spi_text(HeapTuple tuple, int column);
+extern int64 spi_int64(HeapTuple tuple, int column);
+extern int	spi_int32(HeapTuple tuple, int column);
+extern Datum spi_datum(HeapTuple tuple, int column, bool *isnull);
+
+/* arrays and text */
+extern Datum text_datum(const char *s, char *isnull);
+extern Datum text_array_datum(List *strings);
+extern List *text_array_list(Datum array);
+
+/* ------------------------------------------------------------- actor.c */
+
+extern const char *actor_name(void);	/* never NULL; errors if require_actor
+										 * is not met */
+extern bool actor_is_explicit(void);
+extern bool role_is_admin(Oid roleid);	/* member of idflow_admin, or superuser */
+extern bool role_is_auditor(Oid roleid);	/* idflow_auditor or idflow_admin */
+extern bool directory_holds(const char *principal, const char *profile);
+extern List *directory_profiles(const char *principal); /* of char * */
+extern List *directory_holders(const char *profile);	/* of char * */
+extern List *actor_keys(const char *principal); /* candidate keys of char *:
+												 * KEY_PRINCIPAL name, then
+												 * KEY_PROFILE for each profile */
+
+/* What apply.c sets for the time of an apply; NULL and 0 otherwise. */
+extern const char *applying_actor;
+extern int64 applying_request;
+
+/* ---------------------------------------------------------- workflow.c */
+
+typedef struct ActorRule
+{
+	char	   *profile;		/* exactly one of the three is not NULL */
+	char	   *principal;
+	char	   *expression;
+} ActorRule;
+
+typedef struct Activity
+{
+	int			position;		/* 1 .. n */
+	char	   *name;
+	char	   *display_name;
+	const ActivityTemplate *template;
+	char	   *if_expression;
+	List	   *actors;			/* of ActorRule */
+} Activity;
+
+/* A workflow's version as the session holds it; immutable once loaded. */
+typedef struct Workflow
+{
+	int64		id;
+	char	   *name;
+	int			version;
+	char	   *title;
+	char	   *subject;
+	int			max_steps;
+	bool		four_eyes;
+	bool		exact;
+	char	   *deployed_by;
+	int			nactivities;
+	Activity   *activities;
+} Workflow;
+
+extern Workflow *workflow_current(const char *name, bool missing_ok);
+extern Workflow *workflow_by_id(int64 id);
+extern Activity *workflow_activity(Workflow *wf, int position);
+
+/* -------------------------------------------------------- expression.c */
+
+struct Change;
+struct Request;
+extern void expression_check(const char *expression, Oid relid, CmdType operation,
+							 Oid deployer, const char *what);
+extern bool expression_bool(const char *expression, Workflow *wf, struct Request *request,
+							struct Change *change, const char *what);
+extern char *expression_text(const char *expression, Workflow *wf, struct Request *request,
+							 struct Change *change, const char *what);
+extern List *expression_names(const char *expression, Workflow *wf, struct Request *request,
+							  struct Change *change, const char *what);
+
+/* ------------------------------------------------------------- image.c */
+
+/* The columns of a table at some time; idflow.layout. */
+typedef struct Layout
+{
+	int64		id;
+	Oid			relid;			/* of the table it was made from */
+	Oid			target;			/* the table now */
+	int			ncolumns;
+	char	  **names;
+	int16	   *attnums;
+	char	  **types;
+} Layout;
+
+/* Values of some columns of a layout, as output text; NULL is SQL null. */
+typedef struct Image
+{
+	int			n;
+	int16	   *columns;		/* positions in the layout, from 1; NULL: all */
+	char	  **values;
+} Image;
+
+extern Layout *layout_current(Relation rel);
+extern Layout *layout_by_id(int64 id);
+extern Image *image_from_slot(Layout *layout, TupleTableSlot *slot, Bitmapset *positions);
+extern Image *image_from_arrays(Datum columns, bool columns_null, Datum values, bool values_null);
+extern void image_to_datums(Image *image, Datum *columns, char *columns_null,
+							Datum *values, char *values_null);
+extern const char *image_value(Image *image, int position, bool *found);
+extern void image_set(Image *image, int position, const char *value);
+extern char *image_digest(Image *image);
+extern int	transmission_modes_begin(void);
+extern void transmission_modes_end(int nestlevel);
+
+/* -------------------------------------------------- request.c, engine.c */
+
+/* One drafted row operation; idflow.change_data. */
+typedef struct Change
+{
+	int			seq;
+	int			revision;
+	Oid			target;
+	char	   *target_name;
+	CmdType		operation;
+	Layout	   *layout;
+	List	   *gates;			/* names of the workflows whose gates it met */
+	Image	   *key;			/* NULL for INSERT into a table without a key */
+	Image	   *old_image;		/* UPDATE: touched columns; DELETE: all */
+	Image	   *new_image;		/* INSERT: all; UPDATE: touched columns */
+	Bitmapset  *written;		/* INSERT: positions the statement named */
+	bool		written_known;
+} Change;
+
+typedef struct Event
+{
+	const char *actor;
+	const char *on_behalf_of;
+	const char *via;
+	const char *activity;
+	const char *transition;
+	const char *from_state;
+	const char *to_state;
+	const char *comment;
+	Jsonb	   *data;
+} Event;
+
+/* A request in memory: read, advanced, and written back once. */
+typedef struct Request
+{
+	int64		id;
+	Workflow   *workflow;		/* NULL while nothing is drafted */
+	char	   *title;
+	const char *state;
+	int			position;		/* of the activity it stands at; 0: none */
+	const char *activity_state; /* the template's state, short */
+	char	   *requester;
+	char	   *subject;
+	int64		parent;
+	TimestampTz opened_at;
+	bool		closed;
+	int			revision;
+	int			steps;
+	int			nevents;
+	int			nchanges;
+	List	   *passed;			/* names of workflows it went through */
+	List	   *editors;		/* principals who edited drafts */
+	char	   *role;			/* database role it is applied as */
+	List	   *context;		/* name, value, name, value ... */
+	bool		is_new;
+	bool		dirty;
+	List	   *events;			/* of Event, not yet written */
+	List	   *changes;		/* of Change; NIL until request_changes() */
+} Request;
+
+#endif							/* IDFLOW_H */
