@@ -90,7 +90,7 @@ src/generated/embedded.h: tools/embed.sh $(wildcard workflows/*.xml workflows/*.
 	@mkdir -p src/generated
 	sh tools/embed.sh workflows > $@
 
-$(OBJS): $(wildcard src/*.h)
-src/definition.o src/ready.o: src/generated/embedded.h
+$(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h)
+src/definition.o src/ready.o src/definition.bc src/ready.bc: src/generated/embedded.h
 
 endif

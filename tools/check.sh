@@ -184,13 +184,13 @@ fi
 if [ ${#taps[@]} -gt 0 ]; then
 	say "== TAP"
 	if [ -f "$testdir/perl/PostgreSQL/Test/Cluster.pm" ]; then
-		as_server mkdir -p "$WORK/home/tap/log"
+		as_server mkdir -p "$WORK/home/tap/log" "$WORK/home/tmp"
 		for file in "${taps[@]}"; do
 			name=$(basename "$file" .pl)
 			started=$SECONDS
 			status=0
 			as_server env PERL5LIB="$testdir/perl:$WORK/src/test/t" PG_REGRESS="$testdir/regress/pg_regress" \
-				TESTDIR="$WORK/home/tap" TESTDATADIR="$WORK/home/tap/tmp_check" TESTLOGDIR="$WORK/home/tap/log" \
+				TMPDIR="$WORK/home/tmp" TESTDIR="$WORK/home/tap" TESTDATADIR="$WORK/home/tap/tmp_check" TESTLOGDIR="$WORK/home/tap/log" \
 				IDFLOW_SOURCE="$WORK/src" PGPORT=5432 PG_TEST_TIMEOUT_DEFAULT="${PG_TEST_TIMEOUT_DEFAULT:-120}" \
 				perl "$WORK/src/$file" >"$WORK/tap.out" 2>"$WORK/tap.err" || status=$?
 			good=$(grep -c '^ok ' "$WORK/tap.out" || true)
