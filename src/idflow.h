@@ -184,6 +184,7 @@ typedef struct Layout
 	char	  **names;
 	int16	   *attnums;
 	char	  **types;
+	FmgrInfo   *output;			/* output functions; layout_current() only */
 } Layout;
 
 /* Values of some columns of a layout, as output text; NULL is SQL null. */
@@ -196,6 +197,7 @@ typedef struct Image
 
 extern Layout *layout_current(Relation rel);
 extern Layout *layout_by_id(int64 id);
+extern void layout_forget_uncommitted(void);
 extern Image *image_from_slot(Layout *layout, TupleTableSlot *slot, Bitmapset *positions);
 extern Image *image_from_arrays(Datum columns, bool columns_null, Datum values, bool values_null);
 extern void image_to_datums(Image *image, Datum *columns, char *columns_null,
@@ -203,6 +205,7 @@ extern void image_to_datums(Image *image, Datum *columns, char *columns_null,
 extern const char *image_value(Image *image, int position, bool *found);
 extern void image_set(Image *image, int position, const char *value);
 extern char *image_digest(Image *image);
+extern void set_if_different(const char *name, const char *value);
 extern int	transmission_modes_begin(void);
 extern void transmission_modes_end(int nestlevel);
 

@@ -1,0 +1,71 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *	  Every difference between the supported majors of PostgreSQL (15 to 18).
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef IDFLOW_COMPAT_H
+#define IDFLOW_COMPAT_H
+
+#include "postgres.h"
+
+#if PG_VERSION_NUM < 150000
+#error "idflow needs PostgreSQL 15 or later"
+#endif
+
+#include "executor/executor.h"
+#include "nodes/parsenodes.h"
+#include "parser/parse_relation.h"
+
+/* The ExecutorRun hook lost its execute_once argument in 18. */
+#if PG_VERSION_NUM >= 180000
+#define EXECUTOR_RUN_ARGS QueryDesc *queryDesc, ScanDirection direction, uint64 count
+#define EXECUTOR_RUN_PASS queryDesc, direction, count
+#else
+#define EXECUTOR_RUN_ARGS QueryDesc *queryDesc, ScanDirection direction, uint64 count, bool execute_once
+#define EXECUTOR_RUN_PASS queryDesc, direction, count, execute_once
+#endif
+
+/*
+ * Permissions of a range table entry: in the entry itself up to 15, in an
+ * RTEPermissionInfo of their own since 16.
+ */
+#if PG_VERSION_NUM >= 160000
+#define RTE_PERMS RTEPermissionInfo
+static inline RTEPermissionInfo *
+query_rte_perms(Query *query, RangeTblEntry *rte)
+{
+	return getRTEPermissionInfo(query->rteperminfos, rte);
+}
+static inline Bitmapset *
+planned_inserted_cols(PlannedStmt *stmt, RangeTblEntry *rte)
+{
+	if (rte->perminfoindex == 0)
+		return NULL;
+	return getRTEPermissionInfo(stmt->permInfos, rte)->insertedCols;
+}
+#else
+#define RTE_PERMS RangeTblEntry
+static inline RangeTblEntry *
+query_rte_perms(Query *query, RangeTblEntry *rte)
+{
+	return rte;
+}
+static inline Bitmapset *
+planned_inserted_cols(PlannedStmt *stmt, RangeTblEntry *rte)
+{
+	return rte->insertedCols;
+}
+#endif
+
+/* 18 lets the caller name the tuple that doesn't count as a conflict. */
+#if PG_VERSION_NUM >= 180000
+#define check_index_constraints(rri, slot, estate, conflict, self, indexes) \
+	ExecCheckIndexConstraints(rri, slot, estate, conflict, self, indexes)
+#else
+#define check_index_constraints(rri, slot, estate, conflict, self, indexes) \
+	ExecCheckIndexConstraints(rri, slot, estate, conflict, indexes)
+#endif
+
+#endif							/* IDFLOW_COMPAT_H */

@@ -1,0 +1,233 @@
+/*-------------------------------------------------------------------------
+ *
+ * idflow.c
+ *	  Module start: settings and hooks.
+ *
+ * The library may be loaded by the first trigger or function call of a
+ * session, in the midst of a statement.  The hooks therefore never count on
+ * having seen a statement's start.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "parser/analyze.h"
+#include "tcop/utility.h"
+#include "utils/guc.h"
+
+#include "apply.h"
+#include "compat.h"
+#include "definition.h"
+#include "idflow.h"
+#include "notice.h"
+#include "session.h"
+
+PG_MODULE_MAGIC;
+
+char	   *setting_actor = NULL;
+char	   *setting_actor_function = NULL;
+bool		setting_require_actor = false;
+char	   *setting_context = NULL;
+char	   *setting_title = NULL;
+char	   *setting_comment = NULL;
+int			setting_notice = NOTICE_STATEMENT;
+int			setting_check_limit = 1000;
+
+static const struct config_enum_entry notice_options[] = {
+	{"statement", NOTICE_STATEMENT, false},
+	{"row", NOTICE_ROW, false},
+	{"off", NOTICE_OFF, false},
+	{NULL, 0, false}
+};
+
+/* The statements being executed, innermost first. */
+typedef struct QueryFrame
+{
+	QueryDesc  *query;
+	struct QueryFrame *up;
+} QueryFrame;
+
+static QueryFrame *query_frames = NULL;
+static int	depth = 0;
+
+static ExecutorRun_hook_type prev_executor_run = NULL;
+static ExecutorFinish_hook_type prev_executor_finish = NULL;
+static ProcessUtility_hook_type prev_process_utility = NULL;
+static post_parse_analyze_hook_type prev_post_parse_analyze = NULL;
+
+PGDLLEXPORT void _PG_init(void);
+
+/*
+ * current_query: the innermost statement in execution, NULL if it began
+ * before the library was loaded or is no executor's (COPY).
+ */
+QueryDesc *
+current_query(void)
+{
+	return query_frames ? query_frames->query : NULL;
+}
+
+/*
+ * executor_depth: how many statements deep we are, counted from the one in
+ * which the library was loaded.
+ */
+int
+executor_depth(void)
+{
+	return depth;
+}
+
+static void
+idflow_executor_run(EXECUTOR_RUN_ARGS)
+{
+	QueryFrame	frame;
+	QueryFrame *save_frames = query_frames;
+	int			save_depth = depth;
+
+	frame.query = queryDesc;
+	frame.up = query_frames;
+	query_frames = &frame;
+	depth++;
+	PG_TRY();
+	{
+		if (prev_executor_run)
+			prev_executor_run(EXECUTOR_RUN_PASS);
+		else
+			standard_ExecutorRun(EXECUTOR_RUN_PASS);
+	}
+	PG_FINALLY();
+	{
+		query_frames = save_frames;
+		depth = save_depth;
+	}
+	PG_END_TRY();
+}
+
+static void
+idflow_executor_finish(QueryDesc *queryDesc)
+{
+	QueryFrame *save_frames = query_frames;
+	int			save_depth = depth;
+
+	query_frames = NULL;
+	depth++;
+	PG_TRY();
+	{
+		if (prev_executor_finish)
+			prev_executor_finish(queryDesc);
+		else
+			standard_ExecutorFinish(queryDesc);
+	}
+	PG_FINALLY();
+	{
+		query_frames = save_frames;
+		depth = save_depth;
+	}
+	PG_END_TRY();
+
+	notice_statement_end(depth);
+}
+
+/*
+ * A utility statement hides the executor's statements above it: rows that a
+ * COPY in a function writes are not theirs.
+ */
+static void
+idflow_process_utility(PlannedStmt *pstmt, const char *queryString,
+					   bool readOnlyTree, ProcessUtilityContext context,
+					   ParamListInfo params, QueryEnvironment *queryEnv,
+					   DestReceiver *dest, QueryCompletion *qc)
+{
+	QueryFrame *save_frames = query_frames;
+
+	query_frames = NULL;
+	PG_TRY();
+	{
+		if (prev_process_utility)
+			prev_process_utility(pstmt, queryString, readOnlyTree, context,
+								 params, queryEnv, dest, qc);
+		else
+			standard_ProcessUtility(pstmt, queryString, readOnlyTree, context,
+									params, queryEnv, dest, qc);
+	}
+	PG_FINALLY();
+	{
+		query_frames = save_frames;
+	}
+	PG_END_TRY();
+
+	notice_statement_end(depth);
+}
+
+static void
+idflow_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *jstate)
+{
+	if (prev_post_parse_analyze)
+		prev_post_parse_analyze(pstate, query, jstate);
+	apply_edit_query(query);
+}
+
+void
+_PG_init(void)
+{
+	if (IsBinaryUpgrade)
+		return;
+
+	DefineCustomStringVariable("idflow.actor",
+							   "Name of the person on whose behalf the session acts.",
+							   "Empty: the result of idflow.actor_function, else the database role.",
+							   &setting_actor, "",
+							   PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("idflow.actor_function",
+							   "Function without arguments that gives the actor's name.",
+							   "Asked where idflow.actor is empty; its null result means the database role.",
+							   &setting_actor_function, "",
+							   PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("idflow.require_actor",
+							 "Refuses requests and decisions without an explicit actor.",
+							 NULL,
+							 &setting_require_actor, false,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("idflow.context",
+							   "Settings stored with a request and restored for its apply.",
+							   "A comma-separated list of names of settings.",
+							   &setting_context, "TimeZone",
+							   PGC_SUSET, GUC_LIST_INPUT, NULL, NULL, NULL);
+	DefineCustomStringVariable("idflow.title",
+							   "Title of the requests that plain DML makes.",
+							   NULL,
+							   &setting_title, "",
+							   PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("idflow.comment",
+							   "Comment of the requests that plain DML makes.",
+							   NULL,
+							   &setting_comment, "",
+							   PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("idflow.notice",
+							 "Whether a NOTICE tells the client the number of its request.",
+							 NULL,
+							 &setting_notice, NOTICE_STATEMENT, notice_options,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("idflow.check_limit",
+							"Rows of a statement up to which drafts are checked when they are made.",
+							"The rows above it are checked when they are applied.",
+							&setting_check_limit, 1000, 0, INT_MAX,
+							PGC_USERSET, 0, NULL, NULL, NULL);
+	definition_init();
+	MarkGUCPrefixReserved("idflow");
+
+	prev_executor_run = ExecutorRun_hook;
+	ExecutorRun_hook = idflow_executor_run;
+	prev_executor_finish = ExecutorFinish_hook;
+	ExecutorFinish_hook = idflow_executor_finish;
+	prev_process_utility = ProcessUtility_hook;
+	ProcessUtility_hook = idflow_process_utility;
+	prev_post_parse_analyze = post_parse_analyze_hook;
+	post_parse_analyze_hook = idflow_post_parse_analyze;
+
+	session_init();
+}

@@ -1,0 +1,126 @@
+/*-------------------------------------------------------------------------
+ *
+ * notice.c
+ *	  Telling the client which requests its statement made.
+ *
+ * A statement can make any number of requests and gets one NOTICE, at its
+ * end.  The end is seen by the ExecutorFinish and ProcessUtility hooks; where
+ * the library was loaded too late to see it, the transaction's end tells.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/lsyscache.h"
+
+#include "idflow.h"
+#include "notice.h"
+
+static struct
+{
+	int			level;			/* executor_depth() at the statement's end */
+	int			rows;			/* drafted rows so far */
+	int64		first;
+	int64		last;
+	int			requests;
+	CmdType		operation;
+	char		target[2 * NAMEDATALEN + 2];
+	char		state[32];
+	char		activity[NAMEDATALEN];
+}			pending;
+
+static const char *
+operation_name(CmdType operation)
+{
+	return operation == CMD_INSERT ? "INSERT" : operation == CMD_UPDATE ? "UPDATE" : "DELETE";
+}
+
+/*
+ * statement_rows: how many rows the present statement drafted so far.
+ */
+int
+statement_rows(void)
+{
+	int			level = executor_depth() - (current_query() ? 1 : 0);
+
+	return pending.rows > 0 && pending.level == level ? pending.rows : 0;
+}
+
+/*
+ * notice_add: a row of the present statement became part of a request.
+ */
+void
+notice_add(int64 request, const char *state, const char *activity,
+		   CmdType operation, Oid relid)
+{
+	int			level = executor_depth() - (current_query() ? 1 : 0);
+
+	if (pending.rows > 0 && pending.level != level)
+		notice_flush();
+
+	if (pending.rows == 0)
+	{
+		char	   *nsp = get_namespace_name(get_rel_namespace(relid));
+
+		pending.level = level;
+		pending.first = request;
+		pending.requests = 0;
+		pending.last = 0;
+		pending.operation = operation;
+		snprintf(pending.target, sizeof(pending.target), "%s.%s",
+				 nsp ? nsp : "?", get_rel_name(relid));
+	}
+	pending.rows++;
+	if (request != pending.last)
+		pending.requests++;
+	pending.last = request;
+	strlcpy(pending.state, state, sizeof(pending.state));
+	strlcpy(pending.activity, activity ? activity : "", sizeof(pending.activity));
+
+	if (setting_notice == NOTICE_ROW)
+		notice_flush();
+}
+
+/*
+ * notice_statement_end: a statement at this depth has ended.
+ */
+void
+notice_statement_end(int depth)
+{
+	if (pending.rows > 0 && pending.level >= depth)
+		notice_flush();
+}
+
+void
+notice_forget(void)
+{
+	pending.rows = 0;
+}
+
+void
+notice_flush(void)
+{
+	int			rows = pending.rows;
+
+	if (rows == 0)
+		return;
+	pending.rows = 0;			/* first: ereport may run a client's code */
+	if (setting_notice == NOTICE_OFF)
+		return;
+
+	if (pending.requests > 1)
+		ereport(NOTICE,
+				(errmsg("%d requests, " INT64_FORMAT " to " INT64_FORMAT ", are %s: %s on %s",
+						pending.requests, pending.first, pending.last, pending.state,
+						operation_name(pending.operation), pending.target)));
+	else if (pending.activity[0] != '\0' && strcmp(pending.state, "open") == 0)
+		ereport(NOTICE,
+				(errmsg("request " INT64_FORMAT " is open: %s on %s waits for %s",
+						pending.last, operation_name(pending.operation),
+						pending.target, pending.activity)));
+	else
+		ereport(NOTICE,
+				(errmsg("request " INT64_FORMAT " is %s: %s on %s",
+						pending.last, pending.state,
+						operation_name(pending.operation), pending.target)));
+}

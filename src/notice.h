@@ -1,0 +1,14 @@
+/* notice.h: the one NOTICE per statement */
+#ifndef IDFLOW_NOTICE_H
+#define IDFLOW_NOTICE_H
+
+#include "idflow.h"
+
+extern void notice_add(int64 request, const char *state, const char *activity,
+					   CmdType operation, Oid relid);
+extern void notice_statement_end(int depth);
+extern void notice_flush(void);
+extern void notice_forget(void);
+extern int	statement_rows(void);
+
+#endif

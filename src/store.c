@@ -1,0 +1,257 @@
+/*-------------------------------------------------------------------------
+ *
+ * store.c
+ *	  Access to idflow's own tables: who owns them, acting as that owner, and
+ *	  saved SPI plans.
+ *
+ * The plans are kept for the session.  The plan cache sees to their validity,
+ * also when the extension is dropped and created again.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "idflow.h"
+
+/* oid of idflow.request, checked at each use: its owner owns everything */
+static Oid	request_relid = InvalidOid;
+
+/*
+ * extension_schema: the oid of schema idflow.  Errors if there is none, which
+ * happens only where somebody calls the library without the extension.
+ */
+Oid
+extension_schema(void)
+{
+	Oid			nsp = get_namespace_oid("idflow", true);
+
+	if (!OidIsValid(nsp))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_SCHEMA),
+				 errmsg("schema \"idflow\" does not exist"),
+				 errhint("Run CREATE EXTENSION idflow in this database.")));
+	return nsp;
+}
+
+/*
+ * extension_relid: the oid of one of idflow's tables.
+ */
+Oid
+extension_relid(const char *relname)
+{
+	Oid			relid = get_relname_relid(relname, extension_schema());
+
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table \"idflow.%s\" does not exist", relname),
+				 errhint("Run CREATE EXTENSION idflow, or ALTER EXTENSION idflow UPDATE, in this database.")));
+	return relid;
+}
+
+/*
+ * extension_owner: the role that owns idflow's tables.
+ */
+Oid
+extension_owner(void)
+{
+	for (int attempt = 0; attempt < 2; attempt++)
+	{
+		HeapTuple	tuple;
+
+		if (OidIsValid(request_relid))
+		{
+			tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(request_relid));
+			if (HeapTupleIsValid(tuple))
+			{
+				Oid			owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+
+				ReleaseSysCache(tuple);
+				return owner;
+			}
+		}
+		request_relid = extension_relid("request");
+	}
+	elog(ERROR, "owner of idflow not found");
+	return InvalidOid;			/* keep the compiler quiet */
+}
+
+/*
+ * become: act as another role until restore_user(); an error restores by way
+ * of the (sub)transaction's abort.
+ */
+void
+become(UserSwitch *save, Oid userid, int extra_flags)
+{
+	GetUserIdAndSecContext(&save->userid, &save->sec_context);
+	SetUserIdAndSecContext(userid,
+						   save->sec_context | SECURITY_LOCAL_USERID_CHANGE | extra_flags);
+}
+
+void
+become_owner(UserSwitch *save)
+{
+	become(save, extension_owner(), 0);
+}
+
+void
+restore_user(const UserSwitch *save)
+{
+	SetUserIdAndSecContext(save->userid, save->sec_context);
+}
+
+void
+store_begin(UserSwitch *save)
+{
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	become_owner(save);
+}
+
+void
+store_end(const UserSwitch *save)
+{
+	restore_user(save);
+	SPI_finish();
+}
+
+/*
+ * store_exec: run a statement of idflow's own between store_begin() and
+ * store_end().  Returns the number of rows; they are in SPI_tuptable.
+ * nulls as SPI_execute_plan() takes it, NULL when no argument is null.
+ */
+int
+store_exec(StorePlan *plan, Datum *values, const char *nulls, bool read_only)
+{
+	int			rc;
+
+	if (plan->plan == NULL)
+	{
+		SPIPlanPtr	prepared = SPI_prepare(plan->sql, plan->nargs, plan->argtypes);
+
+		if (prepared == NULL)
+			elog(ERROR, "could not prepare \"%s\": %s", plan->sql,
+				 SPI_result_code_string(SPI_result));
+		SPI_keepplan(prepared);
+		plan->plan = prepared;
+	}
+
+	rc = SPI_execute_plan(plan->plan, values, nulls, read_only, 0);
+	if (rc < 0)
+		elog(ERROR, "could not execute \"%s\": %s", plan->sql,
+			 SPI_result_code_string(rc));
+	return (int) SPI_processed;
+}
+
+Datum
+spi_datum(HeapTuple tuple, int column, bool *isnull)
+{
+	return SPI_getbinval(tuple, SPI_tuptable->tupdesc, column, isnull);
+}
+
+/*
+ * spi_text: a text or name column as C string in the current context, NULL
+ * for SQL null.
+ */
+char *
+spi_text(HeapTuple tuple, int column)
+{
+	bool		isnull;
+	Datum		value = spi_datum(tuple, column, &isnull);
+
+	if (isnull)
+		return NULL;
+	if (SPI_gettypeid(SPI_tuptable->tupdesc, column) == NAMEOID)
+		return pstrdup(NameStr(*DatumGetName(value)));
+	return TextDatumGetCString(value);
+}
+
+int64
+spi_int64(HeapTuple tuple, int column)
+{
+	bool		isnull;
+	Datum		value = spi_datum(tuple, column, &isnull);
+
+	return isnull ? 0 : DatumGetInt64(value);
+}
+
+int
+spi_int32(HeapTuple tuple, int column)
+{
+	bool		isnull;
+	Datum		value = spi_datum(tuple, column, &isnull);
+
+	return isnull ? 0 : DatumGetInt32(value);
+}
+
+/*
+ * text_datum: a text argument; sets the null flag for NULL.
+ */
+Datum
+text_datum(const char *s, char *isnull)
+{
+	*isnull = (s == NULL) ? 'n' : ' ';
+	return s == NULL ? (Datum) 0 : CStringGetTextDatum(s);
+}
+
+/*
+ * text_array_datum: a text[] of a List of char *, whose members may be NULL.
+ */
+Datum
+text_array_datum(List *strings)
+{
+	int			n = list_length(strings);
+	Datum	   *values;
+	bool	   *nulls;
+	int			i = 0;
+	int			dims[1];
+	int			lbs[1] = {1};
+	ListCell   *lc;
+
+	if (n == 0)
+		return PointerGetDatum(construct_empty_array(TEXTOID));
+
+	values = palloc(n * sizeof(Datum));
+	nulls = palloc(n * sizeof(bool));
+	foreach(lc, strings)
+	{
+		const char *s = lfirst(lc);
+
+		nulls[i] = (s == NULL);
+		values[i] = s == NULL ? (Datum) 0 : CStringGetTextDatum(s);
+		i++;
+	}
+	dims[0] = n;
+	return PointerGetDatum(construct_md_array(values, nulls, 1, dims, lbs,
+											  TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+/*
+ * text_array_list: the elements of a text[] as a List of char * in the
+ * current context; SQL null becomes NULL.
+ */
+List *
+text_array_list(Datum array)
+{
+	Datum	   *values;
+	bool	   *nulls;
+	int			n;
+	List	   *result = NIL;
+
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT,
+					  &values, &nulls, &n);
+	for (int i = 0; i < n; i++)
+		result = lappend(result, nulls[i] ? NULL : TextDatumGetCString(values[i]));
+	return result;
+}
