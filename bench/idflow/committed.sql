@@ -1,0 +1,1 @@
+SELECT count(*) FROM idflow.request WHERE state = 'committed'

@@ -1,0 +1,1 @@
+SELECT currval('idflow.task_id_seq') AS task \gset

@@ -1,0 +1,1 @@
+SELECT count(*) FROM least.history WHERE step = 2

@@ -1,0 +1,1 @@
+SELECT id AS task, assignee AS mgr FROM least.task WHERE is_open

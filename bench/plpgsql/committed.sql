@@ -1,0 +1,1 @@
+SELECT count(*) FROM byhand.request WHERE state = 'committed'

@@ -1,0 +1,1 @@
+SELECT id AS task, assignee AS mgr FROM byhand.task WHERE state = 'open'

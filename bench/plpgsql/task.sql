@@ -1,0 +1,1 @@
+SELECT currval('byhand.task_id_seq') AS task \gset
