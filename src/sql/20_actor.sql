@@ -1,0 +1,73 @@
+/*
+ * Who acts, and who holds which profile.
+ */
+
+-- ---------------------------------------------------------------- the actor
+
+CREATE FUNCTION idflow.actor() RETURNS text
+	AS 'MODULE_PATHNAME', 'idflow_actor'
+	LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION idflow.actor() IS
+'Name of the person who acts: the requester while a change is applied, else the setting idflow.actor, else what the function named by idflow.actor_function gives, else the database role (SET ROLE counts, SECURITY DEFINER does not). Never null.';
+
+CREATE FUNCTION idflow.applying() RETURNS bigint
+	AS 'MODULE_PATHNAME', 'idflow_applying'
+	LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION idflow.applying() IS
+'Number of the request whose approved changes are being written at this moment; null otherwise. For triggers that must tell an approved write from another.';
+
+CREATE FUNCTION idflow.my_keys() RETURNS text[]
+	AS 'MODULE_PATHNAME', 'idflow_my_keys'
+	LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION idflow.my_keys() IS
+'Keys under which the present actor stands in idflow.candidate: u:name for himself, p:name for each profile that he holds. The inbox is read by them.';
+
+CREATE FUNCTION idflow.is_admin() RETURNS boolean
+	AS 'MODULE_PATHNAME', 'idflow_is_admin'
+	LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION idflow.is_admin() IS
+'True if the current database role has the privileges of idflow_admin or is a superuser. An actor''s name never gives them.';
+
+-- ------------------------------------------------------------- the directory
+
+CREATE INDEX profile_member_principal ON idflow.profile_member (principal, profile);
+GRANT SELECT, INSERT, UPDATE, DELETE ON idflow.profile_member TO idflow_admin;
+COMMENT ON TABLE idflow.profile_member IS
+'Who holds which profile, beside the memberships of PostgreSQL roles. Not read while idflow.set_directory() has put another relation in place.';
+
+CREATE FUNCTION idflow.set_directory(relation regclass) RETURNS void
+	AS 'MODULE_PATHNAME', 'idflow_set_directory'
+	LANGUAGE C VOLATILE;
+REVOKE EXECUTE ON FUNCTION idflow.set_directory(regclass) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION idflow.set_directory(regclass) TO idflow_admin;
+COMMENT ON FUNCTION idflow.set_directory(regclass) IS
+'Makes a relation the directory: columns principal and profile, optionally display_name, email, language, active (boolean) and manager. It is read with the rights of the role that calls this and replaces roles and idflow.profile_member entirely; NULL returns to them. Errors if a column is missing or the role may not read the relation.';
+
+CREATE FUNCTION idflow.directory_changed() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'idflow_directory_changed'
+	LANGUAGE C;
+REVOKE EXECUTE ON FUNCTION idflow.directory_changed() FROM PUBLIC;
+COMMENT ON FUNCTION idflow.directory_changed() IS
+'Tells every session to read idflow.directory_source again.';
+
+-- ALWAYS: a subscriber of logical replication must notice, too
+CREATE TRIGGER directory_changed
+	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON idflow.directory_source
+	FOR EACH STATEMENT EXECUTE FUNCTION idflow.directory_changed();
+ALTER TABLE idflow.directory_source ENABLE ALWAYS TRIGGER directory_changed;
+
+CREATE FUNCTION idflow.directory_rows(OUT principal text, OUT profile text, OUT display_name text,
+									  OUT email text, OUT language text, OUT active boolean, OUT manager text)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'idflow_directory_rows'
+	LANGUAGE C STABLE PARALLEL RESTRICTED;
+REVOKE EXECUTE ON FUNCTION idflow.directory_rows() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION idflow.directory_rows() TO idflow_admin, idflow_auditor;
+COMMENT ON FUNCTION idflow.directory_rows() IS 'The rows of idflow.directory.';
+
+CREATE VIEW idflow.directory AS
+	SELECT d.principal, d.profile, d.display_name, d.email, d.language, d.active, d.manager
+	FROM idflow.directory_rows() d;
+GRANT SELECT ON idflow.directory TO idflow_admin, idflow_auditor;
+COMMENT ON VIEW idflow.directory IS
+'Who holds which profile, as it is in force: the relation set by idflow.set_directory(), else members of PostgreSQL roles and rows of idflow.profile_member.';
