@@ -1,0 +1,214 @@
+-- The story that `make demo` tells.  Read by psql from its standard input, in a
+-- new database that holds organisation.sql.
+\set QUIET on
+\pset null '(null)'
+\set QUIET off
+
+\echo
+\echo '=== Before the curtain: an organisation, an application, four workflows'
+\echo
+\echo 'The tables are those of any personnel system. Nothing in them knows of workflows.'
+\echo
+\set ECHO queries
+SELECT (SELECT count(*) FROM hr.person) AS people, (SELECT count(DISTINCT manager_id) FROM hr.person) AS managers,
+       (SELECT count(*) FROM hr.department) AS departments, (SELECT count(*) FROM hr.account) AS accounts,
+       (SELECT count(*) FROM hr.role_grant) AS role_grants;
+\set ECHO none
+
+\echo 'The application connects as one role, hr_app. It has plain privileges, and it may say'
+\echo 'on whose behalf it acts.'
+\echo
+\set ECHO queries
+CREATE EXTENSION idflow;
+CREATE ROLE hr_app LOGIN;
+GRANT USAGE ON SCHEMA hr TO hr_app;
+GRANT SELECT ON ALL TABLES IN SCHEMA hr TO hr_app;
+GRANT INSERT, UPDATE, DELETE ON hr.person, hr.account, hr.role_grant TO hr_app;
+GRANT SET ON PARAMETER idflow.actor TO hr_app;
+\set ECHO none
+
+\echo
+\echo 'Who holds which profile is read from the organisation itself.'
+\echo
+\set ECHO queries
+SELECT idflow.set_directory('hr.directory');
+SELECT profile, principal, display_name FROM idflow.directory WHERE profile = 'hr_manager' ORDER BY principal;
+\set ECHO none
+
+\echo 'Four workflows come with idflow. They are deployed as they are, and each is put in front'
+\echo 'of the tables and operations it is about.'
+\echo
+\set ECHO queries
+SELECT name, description FROM idflow.ready() ORDER BY name;
+SELECT d.name, d.version FROM idflow.ready() r, LATERAL idflow.deploy(r.definition) d WHERE r.name LIKE 'User%' ORDER BY d.name;
+SELECT idflow.attach('User_Onboarding', 'hr.person', '{INSERT}');
+SELECT idflow.attach('User_ChangeName', 'hr.person', '{UPDATE}', columns => '{full_name}');
+SELECT idflow.attach('User_ResourcesUpdate', 'hr.role_grant', '{INSERT}');
+SELECT idflow.attach('User_Offboarding', t::regclass, '{DELETE}') FROM unnest('{hr.person,hr.account,hr.role_grant}'::text[]) t;
+SELECT workflow, target, operation, columns, enabled FROM idflow.gate ORDER BY workflow, target::text;
+\set ECHO none
+
+\set QUIET on
+\c - hr_app
+\set QUIET off
+
+\echo
+\echo '=== 1. Somebody joins'
+\echo
+\echo 'Hana Novak of HR enters a new colleague. The application sends the INSERT it always sent;'
+\echo 'all it adds is who is sitting at the screen.'
+\echo
+\set ECHO queries
+BEGIN;
+SET LOCAL idflow.actor = 'hana.novak';
+SET LOCAL idflow.comment = 'starts on Monday';
+INSERT INTO hr.person (login, full_name, email, department, manager_id)
+VALUES ('lena.fischer', 'Lena Fischer', 'lena.fischer@example.org', 'Engineering', 3);
+COMMIT;
+SELECT count(*) AS rows_in_the_table FROM hr.person WHERE login = 'lena.fischer';
+\set ECHO none
+
+\echo 'The row is not there: it is a draft. Marco Ricci, a manager, looks into his inbox.'
+\echo
+\set ECHO queries
+BEGIN;
+SET LOCAL idflow.actor = 'marco.ricci';
+SELECT task, request, workflow, activity_state, requester, target, operation FROM idflow.inbox;
+\set ECHO none
+SELECT task, request FROM idflow.inbox ORDER BY task DESC LIMIT 1 \gset
+\echo 'What is he asked to agree to?'
+\echo
+\set ECHO queries
+SELECT column_name, draft FROM idflow.change_diff WHERE request = :request;
+SELECT idflow.approve(:task, 'welcome aboard');
+COMMIT;
+SELECT id, login, full_name, department, manager_id FROM hr.person WHERE login = 'lena.fischer';
+\set ECHO none
+
+\echo 'Committed with his approval, in the same transaction. The history says who did what:'
+\echo
+\set ECHO queries
+BEGIN;
+SET LOCAL idflow.actor = 'hana.novak';
+SELECT seq, actor, activity, transition, to_state, comment FROM idflow.event WHERE request = :request ORDER BY seq;
+COMMIT;
+\set ECHO none
+
+\echo
+\echo '=== 2. A name changes, and somebody else edits the same row'
+\echo
+\echo 'Nora Keane marries. Only full_name is guarded.'
+\echo
+\set ECHO queries
+BEGIN;
+SET LOCAL idflow.actor = 'hana.novak';
+UPDATE hr.person SET full_name = 'Nora Bright' WHERE login = 'nora.keane';
+COMMIT;
+\set ECHO none
+
+\echo
+\echo 'While that waits, another department moves her. Its column is not guarded, so this is'
+\echo 'done at once.'
+\echo
+\set ECHO queries
+BEGIN;
+SET LOCAL idflow.actor = 'sven.berg';
+UPDATE hr.person SET department = 'Research' WHERE login = 'nora.keane';
+COMMIT;
+SELECT login, full_name, department FROM hr.person WHERE login = 'nora.keane';
+\set ECHO none
+
+\echo 'Marco approves. The approved column is merged onto the row as it stands now: both survive.'
+\echo
+\set ECHO queries
+BEGIN;
+SET LOCAL idflow.actor = 'marco.ricci';
+SELECT task, request, workflow, requester, operation, key FROM idflow.inbox;
+\set ECHO none
+SELECT task, request FROM idflow.inbox ORDER BY task DESC LIMIT 1 \gset
+\set ECHO queries
+SELECT column_name, base, live, draft FROM idflow.change_diff WHERE request = :request;
+SELECT idflow.approve(:task);
+COMMIT;
+SELECT login, full_name, department FROM hr.person WHERE login = 'nora.keane';
+\set ECHO none
+
+\echo
+\echo '=== 3. Rights are asked for, and refused'
+\echo
+\set ECHO queries
+BEGIN;
+SET LOCAL idflow.actor = 'igor.petrov';
+SET LOCAL idflow.comment = 'I want to look something up';
+INSERT INTO hr.role_grant (person_id, role_name) VALUES (9999, 'payroll_reader');
+\set ECHO none
+\echo
+\echo 'Igor may see his request and who decides it, but he cannot decide it himself:'
+\echo
+\set ECHO queries
+SELECT principal, via FROM idflow.decider WHERE request = idflow.last_request() AND vote IS NULL ORDER BY principal;
+COMMIT;
+\set ECHO none
+\echo 'Greta Olsen declines.'
+\echo
+\set ECHO queries
+BEGIN;
+SET LOCAL idflow.actor = 'greta.olsen';
+\set ECHO none
+SELECT task, request FROM idflow.inbox ORDER BY task DESC LIMIT 1 \gset
+\set ECHO queries
+SELECT task, request, workflow, requester, target, operation FROM idflow.inbox;
+SELECT idflow.decline(:task, 'salaries are not for browsing');
+COMMIT;
+BEGIN;
+SET LOCAL idflow.actor = 'igor.petrov';
+SELECT id, workflow, state, activity, activity_state FROM idflow.request WHERE id = :request;
+SELECT actor, transition, comment FROM idflow.event WHERE request = :request AND transition IN ('Execute', 'Decline') ORDER BY seq;
+COMMIT;
+SELECT count(*) AS granted FROM hr.role_grant WHERE person_id = 9999 AND role_name = 'payroll_reader';
+\set ECHO none
+
+\echo
+\echo '=== 4. Somebody leaves'
+\echo
+\echo 'Rows of three tables go together, so Hana opens a request by hand, deletes the children'
+\echo 'first as foreign keys want it, and submits everything as one.'
+\echo
+\set ECHO queries
+BEGIN;
+SET LOCAL idflow.actor = 'hana.novak';
+SELECT idflow.begin_request('Igor Petrov leaves the company');
+DELETE FROM hr.role_grant WHERE person_id = 9999;
+DELETE FROM hr.account WHERE person_id = 9999;
+DELETE FROM hr.person WHERE id = 9999;
+SELECT idflow.submit(idflow.last_request());
+COMMIT;
+\set ECHO none
+
+\echo 'One request, one task, many rows:'
+\echo
+\set ECHO queries
+BEGIN;
+SET LOCAL idflow.actor = 'greta.olsen';
+SELECT task, request, title, requester FROM idflow.inbox;
+\set ECHO none
+SELECT task, request FROM idflow.inbox ORDER BY task DESC LIMIT 1 \gset
+\set ECHO queries
+SELECT seq, target, operation, key FROM idflow.change WHERE request = :request ORDER BY seq;
+SELECT idflow.approve(:task, 'badge and laptop are back');
+COMMIT;
+SELECT (SELECT count(*) FROM hr.person WHERE id = 9999) AS person, (SELECT count(*) FROM hr.account WHERE person_id = 9999) AS accounts,
+       (SELECT count(*) FROM hr.role_grant WHERE person_id = 9999) AS role_grants;
+\set ECHO none
+
+\set QUIET on
+\c - postgres
+\set QUIET off
+\echo
+\echo '=== What remains: the report'
+\echo
+\set ECHO queries
+SELECT id, workflow, version, title, requester, state, closed_at IS NOT NULL AS closed FROM idflow.request ORDER BY id;
+SELECT subject, state, detail FROM idflow.health();
+\set ECHO none
+\echo 'The end.'
