@@ -1,0 +1,87 @@
+# Open requests survive pg_dump: they are approved in the cluster that the
+# dump was restored into.
+use strict;
+use warnings;
+
+use IdflowTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $old = PostgreSQL::Test::Cluster->new('old');
+$old->init;
+$old->start;
+application_role($old);
+$old->safe_psql('postgres', 'CREATE DATABASE app');
+gated_table($old, 'app');
+
+my $done = request($old, 'app', 'done');
+is(approve_all_open($old, 'app'), 'committed', 'a request is committed before the dump');
+my $insert = request($old, 'app', 'newcomer');
+my $update = as_actor($old, 'app', 'anna', q{
+	UPDATE hr.person SET full_name = E'Ruth "R" O\'Root\nJr.' WHERE login = 'root';
+	SELECT idflow.last_request();});
+my $delete = as_actor($old, 'app', 'anna', q{
+	DELETE FROM hr.person WHERE login = 'leaf';
+	SELECT idflow.last_request();});
+my $declined = request($old, 'app', 'unwanted');
+as_actor($old, 'app', 'max', "SELECT idflow.decline(task, 'no') FROM idflow.inbox WHERE request = $declined");
+
+my $report = q{
+	SELECT 'workflow', name, version::text, encode(digest, 'hex'), NULL FROM idflow.workflow
+	UNION ALL SELECT 'request', id::text, state, activity_state, requester FROM idflow.request
+	UNION ALL SELECT 'change', request::text, operation, old_row::text, new_row::text FROM idflow.change
+	UNION ALL SELECT 'event', request::text, seq::text, actor, to_state FROM idflow.event
+	UNION ALL SELECT 'gate', target::text, workflow, operation, enabled::text FROM idflow.gate
+	ORDER BY 1, 2, 3, 4, 5};
+my $before = $old->safe_psql('app', $report);
+like($before, qr/^gate\|/m, 'the report is not empty');
+
+my $dir = PostgreSQL::Test::Utils::tempdir();
+command_ok([ 'pg_dumpall', '--globals-only', '--no-sync', '-f', "$dir/globals.sql", '-d', $old->connstr('postgres') ], 'pg_dumpall of the roles');
+command_ok([ 'pg_dump', '--no-sync', '-f', "$dir/plain.sql", $old->connstr('app') ], 'pg_dump to a script');
+command_ok([ 'pg_dump', '--no-sync', '-Fc', '-f', "$dir/custom.dump", $old->connstr('app') ], 'pg_dump to an archive');
+$old->stop;
+
+my $new = PostgreSQL::Test::Cluster->new('new');
+$new->init;
+$new->start;
+# The new cluster has its own superuser already; that one line fails.
+system_log('psql', '-X', '-q', '-d', $new->connstr('postgres'), '-f', "$dir/globals.sql");
+
+for my $format ('plain', 'custom')
+{
+	$new->safe_psql('postgres', "CREATE DATABASE $format");
+	if ($format eq 'plain')
+	{
+		command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $new->connstr($format), '-f', "$dir/plain.sql" ],
+			'the script is restored without an error');
+	}
+	else
+	{
+		command_ok([ 'pg_restore', '--exit-on-error', '-d', $new->connstr($format), "$dir/custom.dump" ],
+			'the archive is restored without an error');
+	}
+
+	is($new->safe_psql($format, $report), $before, "$format: workflows, requests, drafts, history and gates are the same");
+	is($new->safe_psql($format, q{SELECT string_agg(login, ',' ORDER BY login) FROM hr.person}),
+		'done,leaf,root', "$format: the rows were restored, not drafted again");
+
+	my $next = request($new, $format, 'later');
+	cmp_ok($next, '>', $declined, "$format: the numbers of requests go on");
+	is($new->safe_psql($format, q{SELECT count(*) FROM hr.person WHERE login = 'later'}), '0', "$format: the gate holds");
+
+	is(as_actor($new, $format, 'mia', 'SELECT request FROM idflow.inbox ORDER BY request'),
+		join("\n", $insert, $update, $delete, $next), "$format: the open requests are in the inbox");
+	is(approve_all_open($new, $format), join("\n", ('committed') x 4), "$format: they are approved");
+	is( $new->safe_psql($format, q{SELECT string_agg(login || '=' || full_name, ',' ORDER BY login) FROM hr.person}),
+		"done=Done,later=Later,newcomer=Newcomer,root=Ruth \"R\" O'Root\nJr.",
+		"$format: and their rows are there");
+	is( $new->safe_psql($format, q{
+			SELECT count(DISTINCT version) || ' ' || count(*) FROM idflow.workflow w
+			WHERE EXISTS (SELECT FROM idflow.export(w.name) x, LATERAL idflow.deploy(x) d WHERE d.version = w.version)}),
+		'1 1', "$format: deploying the same content again gives the same version");
+}
+
+$new->stop;
+done_testing();
