@@ -1,0 +1,714 @@
+/*-------------------------------------------------------------------------
+ *
+ * attach.c
+ *		idflow.attach() and idflow.detach(): gates made and taken away.
+ *
+ * A gate is made by core's CreateTrigger() from a parse node.  No statement
+ * is put together as text, so neither names nor the condition can become
+ * anything else.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "commands/tablecmds.h"
+#include "commands/trigger.h"
+#include "common/hashfn.h"
+#include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "nodes/makefuncs.h"
+#include "nodes/parsenodes.h"
+#include "nodes/value.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/formatting.h"
+#include "utils/lsyscache.h"
+
+#include "attach.h"
+#include "expression_parse.h"
+#include "idflow.h"
+
+#define SHOWN_REQUESTS	5		/* how many open requests detach names */
+
+/* a gate of a table, copied from its relcache entry */
+typedef struct Gate
+{
+	Oid			oid;
+	char	   *name;
+	char	   *workflow;
+	int			number;			/* 0: its name has none */
+} Gate;
+
+typedef struct ConditionContext
+{
+	const char *condition;
+	const char *workflow;
+	const char *table;
+} ConditionContext;
+
+static List *gates_of(Relation rel);
+static bool workflow_has_gate(List *gates, const char *workflow, int *number);
+static int	next_number(Relation rel, List *gates);
+static char *gate_name(int number, const char *workflow, CmdType operation);
+static Workflow *workflow_for_attach(const char *name);
+static void check_expressions(Workflow *wf, Oid relid, List *operations);
+static Node *parse_condition(const char *condition);
+static Node *gate_when(CmdType operation, Node *condition, List *columns);
+static Node *columns_row(const char *relation, List *columns);
+static void create_gate(Relation rel, const char *name, const char *workflow,
+						CmdType operation, const char *condition, List *columns);
+static void condition_error_callback(void *arg);
+static void drop_trigger(Oid trigger_oid);
+static Oid	truncate_trigger(Oid relid);
+static void drop_workflow_gates(List *gates, const char *workflow);
+static void create_truncate_triggers(List *relids);
+static void drop_truncate_triggers(List *relids);
+static Datum oid_array_datum(List *oids);
+static void forget_gates_off(List *relids);
+static void refuse_open_requests(const char *workflow, Relation rel, List *relids);
+
+PG_FUNCTION_INFO_V1(idflow_attach);
+PG_FUNCTION_INFO_V1(idflow_detach);
+
+/*
+ * idflow.attach(workflow text, target regclass, operations text[],
+ *				 condition text, columns name[]) RETURNS void
+ */
+Datum
+idflow_attach(PG_FUNCTION_ARGS)
+{
+	static const char *const names[] = {"workflow", "target", "operations"};
+
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		if (PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("%s must not be null", names[i])));
+	}
+
+	attach_workflow(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+					PG_GETARG_OID(1),
+					attach_operations(PG_GETARG_DATUM(2)),
+					PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3)),
+					PG_ARGISNULL(4) ? NIL : attach_columns(PG_GETARG_DATUM(4)));
+	PG_RETURN_VOID();
+}
+
+/*
+ * Put gates of a workflow on a table, one per operation, in place of those
+ * that it has there.  operations is as attach_operations() returns it;
+ * condition may be NULL, columns NIL.
+ */
+void
+attach_workflow(const char *workflow, Oid relid, List *operations,
+				const char *condition, List *columns)
+{
+	Workflow   *wf;
+	Relation	rel;
+	List	   *gates;
+	List	   *relids;
+	int			number;
+	ListCell   *lc;
+
+	wf = workflow_for_attach(workflow);
+
+	rel = attach_open_target(relid);
+	attach_check_target(rel, operations);
+	attach_check_columns(rel, operations, columns);
+	CheckTableNotInUse(rel, "attach");
+	check_expressions(wf, relid, operations);
+
+	relids = find_all_inheritors(relid, ShareRowExclusiveLock, NULL);
+
+	gates = gates_of(rel);
+	if (!workflow_has_gate(gates, workflow, &number))
+		number = next_number(rel, gates);
+	drop_workflow_gates(gates, workflow);
+
+	foreach(lc, operations)
+	{
+		CmdType		operation = (CmdType) lfirst_int(lc);
+		char	   *name = gate_name(number, workflow, operation);
+
+		create_gate(rel, name, workflow, operation, condition, columns);
+		attach_warn_early_triggers(relids, operation, name);
+	}
+	create_truncate_triggers(relids);
+	forget_gates_off(relids);
+
+	table_close(rel, NoLock);
+}
+
+/*
+ * idflow.detach(workflow text, target regclass, force boolean) RETURNS void
+ */
+Datum
+idflow_detach(PG_FUNCTION_ARGS)
+{
+	static const char *const names[] = {"workflow", "target", "force"};
+	char	   *workflow;
+	bool		force;
+	Relation	rel;
+	List	   *gates;
+	List	   *relids;
+	bool		last = true;
+	ListCell   *lc;
+
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		if (PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("%s must not be null", names[i])));
+	}
+	workflow = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	force = PG_GETARG_BOOL(2);
+
+	/* The lock first: whoever is drafting a change now is waited for. */
+	rel = attach_open_target(PG_GETARG_OID(1));
+
+	gates = gates_of(rel);
+	if (!workflow_has_gate(gates, workflow, NULL))
+	{
+		if (rel->rd_rel->relispartition)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("workflow \"%s\" is not attached to partition \"%s\"",
+							workflow, RelationGetRelationName(rel)),
+					 errhint("Workflows are attached to and detached from partitioned tables as a whole.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("workflow \"%s\" is not attached to table \"%s\"",
+						workflow, RelationGetRelationName(rel)),
+				 errhint("SELECT * FROM idflow.gate shows what is attached where.")));
+	}
+	CheckTableNotInUse(rel, "detach");
+
+	relids = find_all_inheritors(RelationGetRelid(rel), ShareRowExclusiveLock, NULL);
+	if (!force)
+		refuse_open_requests(workflow, rel, relids);
+
+	drop_workflow_gates(gates, workflow);
+	foreach(lc, gates)
+	{
+		Gate	   *gate = lfirst(lc);
+
+		if (gate->workflow == NULL || strcmp(gate->workflow, workflow) != 0)
+			last = false;
+	}
+	if (last)
+		drop_truncate_triggers(relids);
+	forget_gates_off(relids);
+
+	table_close(rel, NoLock);
+	PG_RETURN_VOID();
+}
+
+/* ------------------------------------------------------- gates of a table */
+
+/*
+ * The gates of a table itself, not those it has as a partition: a List of
+ * Gate, in firing order.
+ */
+static List *
+gates_of(Relation rel)
+{
+	List	   *result = NIL;
+	int			n = rel->trigdesc ? rel->trigdesc->numtriggers : 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		Trigger    *trigger = &rel->trigdesc->triggers[i];
+		const char *workflow;
+		Gate	   *gate;
+
+		if (trigger->tgisclone || !trigger_is_gate(trigger))
+			continue;
+
+		gate = palloc0(sizeof(Gate));
+		gate->oid = trigger->tgoid;
+		gate->name = pstrdup(trigger->tgname);
+		workflow = trigger_workflow(trigger);
+		if (workflow != NULL)
+			gate->workflow = pstrdup(workflow);
+		if (trigger->tgnargs > GATE_ARG_NAME)
+			(void) sscanf(trigger->tgargs[GATE_ARG_NAME], GATE_PREFIX "%3d", &gate->number);
+		result = lappend(result, gate);
+	}
+	return result;
+}
+
+/*
+ * Has the workflow a gate among these?  Sets *number, if wanted, to the
+ * number in its name.
+ */
+static bool
+workflow_has_gate(List *gates, const char *workflow, int *number)
+{
+	ListCell   *lc;
+
+	foreach(lc, gates)
+	{
+		Gate	   *gate = lfirst(lc);
+
+		if (gate->workflow != NULL && strcmp(gate->workflow, workflow) == 0)
+		{
+			if (number != NULL)
+				*number = Max(gate->number, GATE_FIRST_NUMBER);
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * The number for a table's next workflow: it comes after those that are
+ * there.
+ */
+static int
+next_number(Relation rel, List *gates)
+{
+	int			number = GATE_FIRST_NUMBER - GATE_NUMBER_STEP;
+	ListCell   *lc;
+
+	foreach(lc, gates)
+		number = Max(number, ((Gate *) lfirst(lc))->number);
+	number += GATE_NUMBER_STEP;
+
+	if (number > GATE_LAST_NUMBER)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("too many workflows are attached to table \"%s\"",
+						RelationGetRelationName(rel)),
+				 errhint("Detach the one that was attached last, or several, and attach them again.")));
+	return number;
+}
+
+/*
+ * The name of a gate's trigger.  What doesn't fit into an identifier is cut
+ * off the workflow's name, between characters, and a hash takes its place.
+ */
+static char *
+gate_name(int number, const char *workflow, CmdType operation)
+{
+	char	   *event = asc_tolower(operation_name(operation),
+									strlen(operation_name(operation)));
+	char	   *name = psprintf(GATE_PREFIX "%03d_%s_%s", number, workflow, event);
+	char	   *suffix;
+	int			room;
+
+	if (strlen(name) < NAMEDATALEN)
+		return name;
+
+	suffix = psprintf("_%08x_%s",
+					  hash_bytes((const unsigned char *) workflow, strlen(workflow)),
+					  event);
+	room = NAMEDATALEN - 1 - strlen(suffix) - strlen(GATE_PREFIX "000_");
+	return psprintf(GATE_PREFIX "%03d_%.*s%s", number,
+					pg_mbcliplen(workflow, strlen(workflow), room), workflow, suffix);
+}
+
+/* ----------------------------------------------------------- the workflow */
+
+/*
+ * The version of the workflow in force.  If there is none, the error says
+ * what there is instead.
+ */
+static Workflow *
+workflow_for_attach(const char *name)
+{
+	static StorePlan plan = {
+		"SELECT pg_catalog.string_agg(n.name, ', ' ORDER BY n.name) FROM ("
+		" SELECT DISTINCT pg_catalog.quote_ident(name) AS name FROM idflow.workflow"
+		" ORDER BY 1 LIMIT 20) n",
+		0
+	};
+	Workflow   *wf = workflow_current(name, true);
+	UserSwitch	save;
+	char	   *deployed = NULL;
+	MemoryContext caller = CurrentMemoryContext;
+
+	if (wf != NULL)
+		return wf;
+
+	store_begin(&save);
+	if (store_exec(&plan, NULL, NULL, true) == 1)
+	{
+		deployed = spi_text(SPI_tuptable->vals[0], 1);
+		if (deployed != NULL)
+			deployed = MemoryContextStrdup(caller, deployed);
+	}
+	store_end(&save);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_WF_UNDEFINED_WORKFLOW),
+			 errmsg("workflow \"%s\" does not exist", name),
+			 deployed != NULL
+			 ? errhint("Deployed are: %s. SELECT * FROM idflow.ready() shows definitions that idflow.deploy() takes.", deployed)
+			 : errhint("No workflow is deployed. SELECT * FROM idflow.ready() shows definitions that idflow.deploy() takes.")));
+	return NULL;				/* keep the compiler quiet */
+}
+
+/*
+ * Try every expression of the workflow on the table, for each operation, as
+ * the role that deployed it, so that errors come now and not with the first
+ * request.
+ */
+static void
+check_expressions(Workflow *wf, Oid relid, List *operations)
+{
+	Oid			deployer = get_role_oid(wf->deployed_by, true);
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	if (!OidIsValid(deployer))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("role \"%s\", which deployed workflow \"%s\", does not exist",
+						wf->deployed_by, wf->name),
+				 errdetail("The workflow's expressions run as that role."),
+				 errhint("Deploy the workflow again.")));
+
+	foreach(lc, operations)
+	{
+		CmdType		operation = (CmdType) lfirst_int(lc);
+
+		if (wf->title != NULL)
+			expression_check(wf->title, relid, operation, deployer,
+							 psprintf("Title of workflow \"%s\"", wf->name));
+		if (wf->subject != NULL)
+			expression_check(wf->subject, relid, operation, deployer,
+							 psprintf("Subject of workflow \"%s\"", wf->name));
+
+		for (int i = 1; i <= wf->nactivities; i++)
+		{
+			Activity   *activity = workflow_activity(wf, i);
+
+			if (activity->if_expression != NULL)
+				expression_check(activity->if_expression, relid, operation, deployer,
+								 psprintf("IfExpression of activity \"%s\"", activity->name));
+			foreach(lc2, activity->actors)
+			{
+				ActorRule  *rule = lfirst(lc2);
+
+				if (rule->expression != NULL)
+					expression_check(rule->expression, relid, operation, deployer,
+									 psprintf("Actor of activity \"%s\"", activity->name));
+			}
+		}
+	}
+}
+
+/* --------------------------------------------------------------- triggers */
+
+/*
+ * ROW(relation.column, ...) as a raw parse tree.
+ */
+static Node *
+columns_row(const char *relation, List *columns)
+{
+	RowExpr    *row = makeNode(RowExpr);
+	ListCell   *lc;
+
+	foreach(lc, columns)
+	{
+		ColumnRef  *ref = makeNode(ColumnRef);
+
+		ref->fields = list_make2(makeString(pstrdup(relation)),
+								 makeString(pstrdup(lfirst(lc))));
+		ref->location = -1;
+		row->args = lappend(row->args, ref);
+	}
+	row->row_format = COERCE_EXPLICIT_CALL;
+	row->location = -1;
+	return (Node *) row;
+}
+
+/*
+ * The condition as a raw parse tree, NULL for NULL.  Errors unless it is one
+ * bare expression.
+ */
+static Node *
+parse_condition(const char *condition)
+{
+	if (condition == NULL)
+		return NULL;
+	if (condition[strspn(condition, " \t\r\n\f\v")] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("condition is empty"),
+				 errhint("Leave condition out, or NULL, to gate all rows.")));
+	return expression_parse(condition);
+}
+
+/*
+ * The WHEN of a gate as a raw parse tree, NULL if it has none: the condition
+ * and, for UPDATE, that one of the columns changes.
+ */
+static Node *
+gate_when(CmdType operation, Node *condition, List *columns)
+{
+	Node	   *differs;
+
+	if (operation != CMD_UPDATE || columns == NIL)
+		return condition;
+
+	differs = (Node *) makeFuncCall(list_make2(makeString("pg_catalog"),
+											   makeString("record_image_ne")),
+									list_make2(columns_row("old", columns),
+											   columns_row("new", columns)),
+									COERCE_EXPLICIT_CALL, -1);
+	if (condition == NULL)
+		return differs;
+	return (Node *) makeBoolExpr(AND_EXPR, list_make2(condition, differs), -1);
+}
+
+/*
+ * Make one gate.
+ */
+static void
+create_gate(Relation rel, const char *name, const char *workflow,
+			CmdType operation, const char *condition, List *columns)
+{
+	CreateTrigStmt *stmt = makeNode(CreateTrigStmt);
+	Node	   *parsed = parse_condition(condition);
+	ConditionContext context = {condition, workflow, RelationGetRelationName(rel)};
+	ErrorContextCallback errcallback;
+
+	if (condition != NULL)
+	{
+		errcallback.callback = condition_error_callback;
+		errcallback.arg = &context;
+		errcallback.previous = error_context_stack;
+		error_context_stack = &errcallback;
+	}
+
+	stmt->trigname = pstrdup(name);
+	stmt->relation = makeRangeVar(get_namespace_name(RelationGetNamespace(rel)),
+								  pstrdup(RelationGetRelationName(rel)), -1);
+	stmt->funcname = list_make2(makeString("idflow"), makeString("gate"));
+	stmt->args = list_make2(makeString(pstrdup(workflow)), makeString(pstrdup(name)));
+	stmt->row = true;
+	stmt->timing = TRIGGER_TYPE_BEFORE;
+	stmt->events = operation_trigger_event(operation);
+	stmt->whenClause = gate_when(operation, parsed, columns);
+
+	(void) CreateTrigger(stmt, condition, RelationGetRelid(rel), InvalidOid,
+						 InvalidOid, InvalidOid, gate_function_oid(), InvalidOid,
+						 NULL, false, false);
+	CommandCounterIncrement();
+
+	if (condition != NULL)
+		error_context_stack = errcallback.previous;
+}
+
+/*
+ * Show the condition with an error about it, and point into it, not into the
+ * statement that called attach.
+ */
+static void
+condition_error_callback(void *arg)
+{
+	ConditionContext *context = arg;
+	int			pos = geterrposition();
+
+	if (pos > 0)
+	{
+		errposition(0);
+		internalerrposition(pos);
+		internalerrquery(context->condition);
+	}
+	errcontext("condition \"%s\" for workflow \"%s\" on table \"%s\"",
+			   context->condition, context->workflow, context->table);
+}
+
+static void
+drop_trigger(Oid trigger_oid)
+{
+	ObjectAddress address;
+
+	ObjectAddressSet(address, TriggerRelationId, trigger_oid);
+	performDeletion(&address, DROP_RESTRICT, 0);
+	CommandCounterIncrement();
+}
+
+/*
+ * Drop the gates of a workflow, and with them those on partitions.
+ */
+static void
+drop_workflow_gates(List *gates, const char *workflow)
+{
+	ListCell   *lc;
+
+	foreach(lc, gates)
+	{
+		Gate	   *gate = lfirst(lc);
+
+		if (gate->workflow != NULL && strcmp(gate->workflow, workflow) == 0)
+			drop_trigger(gate->oid);
+	}
+}
+
+/*
+ * The oid of a relation's trigger that refuses TRUNCATE, InvalidOid if it has
+ * none.
+ */
+static Oid
+truncate_trigger(Oid relid)
+{
+	Relation	rel = table_open(relid, NoLock);
+	int			n = rel->trigdesc ? rel->trigdesc->numtriggers : 0;
+	Oid			result = InvalidOid;
+
+	for (int i = 0; i < n; i++)
+	{
+		Trigger    *trigger = &rel->trigdesc->triggers[i];
+
+		if (strcmp(trigger->tgname, GATE_TRUNCATE_TRIGGER) == 0 &&
+			trigger->tgfoid == truncate_function_oid())
+			result = trigger->tgoid;
+	}
+	table_close(rel, NoLock);
+	return result;
+}
+
+/*
+ * Have TRUNCATE refused on each of the tables.  Core makes no copies of
+ * statement triggers on partitions, so each gets its own.
+ */
+static void
+create_truncate_triggers(List *relids)
+{
+	ListCell   *lc;
+
+	foreach(lc, relids)
+	{
+		Oid			relid = lfirst_oid(lc);
+		CreateTrigStmt *stmt;
+		Oid			old = truncate_trigger(relid);
+
+		if (OidIsValid(old))
+			drop_trigger(old);
+
+		stmt = makeNode(CreateTrigStmt);
+		stmt->trigname = GATE_TRUNCATE_TRIGGER;
+		stmt->relation = makeRangeVar(get_namespace_name(get_rel_namespace(relid)),
+									  get_rel_name(relid), -1);
+		stmt->funcname = list_make2(makeString("idflow"), makeString("refuse_truncate"));
+		stmt->row = false;
+		stmt->timing = TRIGGER_TYPE_BEFORE;
+		stmt->events = TRIGGER_TYPE_TRUNCATE;
+
+		(void) CreateTrigger(stmt, NULL, relid, InvalidOid, InvalidOid, InvalidOid,
+							 truncate_function_oid(), InvalidOid, NULL, false, false);
+		CommandCounterIncrement();
+	}
+}
+
+static void
+drop_truncate_triggers(List *relids)
+{
+	ListCell   *lc;
+
+	foreach(lc, relids)
+	{
+		Oid			trigger_oid = truncate_trigger(lfirst_oid(lc));
+
+		if (OidIsValid(trigger_oid))
+			drop_trigger(trigger_oid);
+	}
+}
+
+/* --------------------------------------------------------- idflow's tables */
+
+static Datum
+oid_array_datum(List *oids)
+{
+	Datum	   *values = palloc(Max(list_length(oids), 1) * sizeof(Datum));
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach(lc, oids)
+		values[n++] = ObjectIdGetDatum(lfirst_oid(lc));
+	return PointerGetDatum(construct_array(values, n, OIDOID, sizeof(Oid), true,
+										   TYPALIGN_INT));
+}
+
+/*
+ * Forget what is noted as switched off on these tables but is in force again,
+ * or gone on purpose.  What idflow.disable() noted for another gate of the
+ * same table, which is still off, stays.
+ */
+static void
+forget_gates_off(List *relids)
+{
+	static StorePlan plan = {
+		"DELETE FROM idflow.gate_off o WHERE o.target::pg_catalog.oid OPERATOR(pg_catalog.=) ANY ($1)"
+		" AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t"
+		" WHERE t.tgrelid OPERATOR(pg_catalog.=) o.target::pg_catalog.oid"
+		" AND t.tgname OPERATOR(pg_catalog.=) o.trigger_name::pg_catalog.name"
+		" AND (t.tgenabled OPERATOR(pg_catalog.<>) 'O'"
+		" OR NOT pg_catalog.starts_with(o.trigger_name, '" GATE_PREFIX "')))",
+		1, {OIDARRAYOID}
+	};
+	Datum		values[1];
+	UserSwitch	save;
+
+	store_begin(&save);
+	values[0] = oid_array_datum(relids);
+	(void) store_exec(&plan, values, NULL, false);
+	store_end(&save);
+}
+
+/*
+ * Error if requests are on their way that came through a gate of the workflow
+ * on one of the tables.
+ */
+static void
+refuse_open_requests(const char *workflow, Relation rel, List *relids)
+{
+	static StorePlan plan = {
+		"SELECT r.id FROM idflow.request r"
+		" WHERE r.state IN ('draft', 'open', 'scheduled', 'conflict', 'failed')"
+		" AND EXISTS (SELECT FROM idflow.change_data c"
+		" WHERE c.request OPERATOR(pg_catalog.=) r.id"
+		" AND c.target::pg_catalog.oid OPERATOR(pg_catalog.=) ANY ($1)"
+		" AND $2 OPERATOR(pg_catalog.=) ANY (c.gates))"
+		" ORDER BY r.id",
+		2, {OIDARRAYOID, TEXTOID}
+	};
+	Datum		values[2];
+	UserSwitch	save;
+	int			n;
+	StringInfoData ids;
+
+	initStringInfo(&ids);
+
+	store_begin(&save);
+	values[0] = oid_array_datum(relids);
+	values[1] = CStringGetTextDatum(workflow);
+	n = store_exec(&plan, values, NULL, false);
+	for (int i = 0; i < Min(n, SHOWN_REQUESTS); i++)
+		appendStringInfo(&ids, "%s" INT64_FORMAT, i > 0 ? ", " : "",
+						 spi_int64(SPI_tuptable->vals[i], 1));
+	store_end(&save);
+
+	if (n == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_WF_OPEN_REQUESTS),
+			 errmsg("cannot detach workflow \"%s\" from table \"%s\" because requests are open",
+					workflow, RelationGetRelationName(rel)),
+			 errdetail_plural("%d request is open: %s%s.", "%d requests are open: %s%s.",
+							  n, n, ids.data, n > SHOWN_REQUESTS ? ", ..." : ""),
+			 errhint("Have them decided or withdrawn first. With force they stay, can be decided, and meet no gate when they are applied.")));
+}

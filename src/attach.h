@@ -1,0 +1,63 @@
+/*-------------------------------------------------------------------------
+ *
+ * attach.h
+ *		Gates: the triggers that tie workflows to tables.
+ *
+ * attach.c		  idflow.attach() and idflow.detach()
+ * attach_check.c what may be attached to, and with which operations
+ * gate_info.c	  reading gates back from the catalogs
+ * require.c	  idflow.require_approval()
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef IDFLOW_ATTACH_H
+#define IDFLOW_ATTACH_H
+
+#include "postgres.h"
+
+#include "nodes/nodes.h"
+#include "nodes/pg_list.h"
+#include "utils/rel.h"
+#include "utils/reltrigger.h"
+
+/* Trigger names that begin so are idflow's. */
+#define GATE_PREFIX				"!idflow_"
+#define GATE_TRUNCATE_TRIGGER	GATE_PREFIX "000_truncate"
+
+/* the numbers in the names: the order in which a table's gates fire */
+#define GATE_FIRST_NUMBER		100
+#define GATE_NUMBER_STEP		10
+#define GATE_LAST_NUMBER		990
+
+/* arguments of a gate's trigger */
+#define GATE_ARG_WORKFLOW		0
+#define GATE_ARG_NAME			1
+#define GATE_NARGS				2
+
+/* ----------------------------------------------------------- attach.c */
+
+extern void attach_workflow(const char *workflow, Oid relid, List *operations,
+							const char *condition, List *columns);
+
+/* ----------------------------------------------------- attach_check.c */
+
+extern List *attach_operations(Datum array);	/* of CmdType, as int list */
+extern List *attach_columns(Datum array);	/* of char * */
+extern const char *operation_name(CmdType operation);
+extern Relation attach_open_target(Oid relid);
+extern void attach_check_target(Relation rel, List *operations);
+extern void attach_check_columns(Relation rel, List *operations, List *columns);
+extern void attach_warn_early_triggers(List *relids, CmdType operation,
+									   const char *gate_name);
+extern Oid	table_key_index(Relation rel);
+
+/* -------------------------------------------------------- gate_info.c */
+
+extern Oid	gate_function_oid(void);
+extern Oid	truncate_function_oid(void);
+extern bool trigger_is_gate(Trigger *trigger);
+extern const char *trigger_workflow(Trigger *trigger);
+extern List *table_gates(Relation rel, CmdType operation);
+extern int16 operation_trigger_event(CmdType operation);
+
+#endif							/* IDFLOW_ATTACH_H */

@@ -1,0 +1,377 @@
+/*-------------------------------------------------------------------------
+ *
+ * gate_info.c
+ *		Reading gates back from the catalogs.
+ *
+ * A gate is a trigger and nothing else: what it stands for is found in its
+ * arguments (workflow, own name), its events and its WHEN.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/primnodes.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/ruleutils.h"
+#include "utils/syscache.h"
+
+#include "attach.h"
+#include "idflow.h"
+
+/* oids of idflow's trigger functions; InvalidOid when not known */
+static Oid	gate_function = InvalidOid;
+static Oid	truncate_function = InvalidOid;
+static bool callback_registered = false;
+
+static void forget_functions(Datum arg, int cacheid, uint32 hashvalue);
+static Oid	trigger_function_oid(const char *name, Oid *cached);
+static Node *trigger_when(Oid trigger_oid, Oid *relid);
+static Node *split_when(Node *when, List **columns);
+static bool mark_old_vars(Node *node, void *context);
+
+PG_FUNCTION_INFO_V1(idflow_gate_condition);
+PG_FUNCTION_INFO_V1(idflow_gate_columns);
+PG_FUNCTION_INFO_V1(idflow_refuse_truncate);
+
+/*
+ * Forget the functions' oids; called when any function's catalog row changes.
+ */
+static void
+forget_functions(Datum arg, int cacheid, uint32 hashvalue)
+{
+	gate_function = InvalidOid;
+	truncate_function = InvalidOid;
+}
+
+/*
+ * The oid of a trigger function without arguments in idflow's schema, or an
+ * error if it isn't there.
+ */
+static Oid
+trigger_function_oid(const char *name, Oid *cached)
+{
+	Oid			funcoid;
+	oidvector  *no_arguments;
+
+	if (OidIsValid(*cached))
+		return *cached;
+
+	if (!callback_registered)
+	{
+		CacheRegisterSyscacheCallback(PROCOID, forget_functions, (Datum) 0);
+		callback_registered = true;
+	}
+
+	no_arguments = buildoidvector(NULL, 0);
+	funcoid = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+							  CStringGetDatum(name),
+							  PointerGetDatum(no_arguments),
+							  ObjectIdGetDatum(extension_schema()));
+	if (!OidIsValid(funcoid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("function idflow.%s() does not exist", name),
+				 errhint("Run ALTER EXTENSION idflow UPDATE in this database.")));
+	*cached = funcoid;
+	return funcoid;
+}
+
+/*
+ * The oid of idflow.gate().  Errors if there is none.
+ */
+Oid
+gate_function_oid(void)
+{
+	return trigger_function_oid("gate", &gate_function);
+}
+
+/*
+ * The oid of idflow.refuse_truncate().  Errors if there is none.
+ */
+Oid
+truncate_function_oid(void)
+{
+	return trigger_function_oid("refuse_truncate", &truncate_function);
+}
+
+/*
+ * Is the trigger a gate?
+ */
+bool
+trigger_is_gate(Trigger *trigger)
+{
+	return trigger->tgfoid == gate_function_oid() &&
+		TRIGGER_FOR_ROW(trigger->tgtype) &&
+		TRIGGER_FOR_BEFORE(trigger->tgtype);
+}
+
+/*
+ * The name of a gate's workflow, pointing into the trigger.  A gate made by
+ * hand without arguments has none: NULL.
+ */
+const char *
+trigger_workflow(Trigger *trigger)
+{
+	if (trigger->tgnargs <= GATE_ARG_WORKFLOW)
+		return NULL;
+	return trigger->tgargs[GATE_ARG_WORKFLOW];
+}
+
+/*
+ * The bit of pg_trigger.tgtype for an operation.
+ */
+int16
+operation_trigger_event(CmdType operation)
+{
+	switch (operation)
+	{
+		case CMD_INSERT:
+			return TRIGGER_TYPE_INSERT;
+		case CMD_UPDATE:
+			return TRIGGER_TYPE_UPDATE;
+		case CMD_DELETE:
+			return TRIGGER_TYPE_DELETE;
+		default:
+			elog(ERROR, "unexpected operation: %d", (int) operation);
+	}
+	return 0;					/* keep the compiler quiet */
+}
+
+/*
+ * The workflows whose gates stand before an operation on a table, in the
+ * order in which they fire: a List of char *, copied into the current
+ * context.  Gates that are switched off are left out.
+ */
+List *
+table_gates(Relation rel, CmdType operation)
+{
+	TriggerDesc *trigdesc = rel->trigdesc;
+	int16		event = operation_trigger_event(operation);
+	List	   *result = NIL;
+
+	if (trigdesc == NULL)
+		return NIL;
+
+	for (int i = 0; i < trigdesc->numtriggers; i++)
+	{
+		Trigger    *trigger = &trigdesc->triggers[i];
+		const char *workflow;
+
+		if (!(trigger->tgtype & event) || !trigger_is_gate(trigger))
+			continue;
+		if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA)
+		{
+			if (trigger->tgenabled == TRIGGER_FIRES_ON_ORIGIN ||
+				trigger->tgenabled == TRIGGER_DISABLED)
+				continue;
+		}
+		else
+		{
+			if (trigger->tgenabled == TRIGGER_FIRES_ON_REPLICA ||
+				trigger->tgenabled == TRIGGER_DISABLED)
+				continue;
+		}
+		workflow = trigger_workflow(trigger);
+		if (workflow != NULL)
+			result = lappend(result, pstrdup(workflow));
+	}
+	return result;
+}
+
+/*
+ * The analysed WHEN of a trigger and, in *relid, its table.  Returns NULL if
+ * there is no such trigger or it has no WHEN.
+ */
+static Node *
+trigger_when(Oid trigger_oid, Oid *relid)
+{
+	Relation	tgrel;
+	ScanKeyData key[1];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Node	   *when = NULL;
+
+	*relid = InvalidOid;
+
+	tgrel = table_open(TriggerRelationId, AccessShareLock);
+	ScanKeyInit(&key[0],
+				Anum_pg_trigger_oid,
+				BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(trigger_oid));
+	scan = systable_beginscan(tgrel, TriggerOidIndexId, true, NULL, 1, key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		Datum		value;
+		bool		isnull;
+
+		*relid = ((Form_pg_trigger) GETSTRUCT(tuple))->tgrelid;
+		value = heap_getattr(tuple, Anum_pg_trigger_tgqual,
+							 RelationGetDescr(tgrel), &isnull);
+		if (!isnull)
+			when = stringToNode(TextDatumGetCString(value));
+	}
+	systable_endscan(scan);
+	table_close(tgrel, AccessShareLock);
+	return when;
+}
+
+/*
+ * Take a WHEN apart into what attach made it of: returns the condition, or
+ * NULL if it has none, and sets *columns to the Vars of the columns, NIL if
+ * it has none.  attach puts the comparison of columns last, and a dump keeps
+ * that place.
+ */
+static Node *
+split_when(Node *when, List **columns)
+{
+	List	   *quals;
+	Node	   *last;
+	FuncExpr   *call;
+
+	*columns = NIL;
+	if (when == NULL)
+		return NULL;
+
+	if (is_andclause(when))
+		quals = list_copy(((BoolExpr *) when)->args);
+	else
+		quals = list_make1(when);
+
+	last = llast(quals);
+	if (!IsA(last, FuncExpr))
+		return when;
+	call = (FuncExpr *) last;
+	if (call->funcid != F_RECORD_IMAGE_NE || list_length(call->args) != 2 ||
+		!IsA(linitial(call->args), RowExpr))
+		return when;
+
+	*columns = ((RowExpr *) linitial(call->args))->args;
+	quals = list_truncate(quals, list_length(quals) - 1);
+	if (quals == NIL)
+		return NULL;
+	if (list_length(quals) == 1)
+		return linitial(quals);
+	return (Node *) makeBoolExpr(AND_EXPR, quals, -1);
+}
+
+/*
+ * Make the Vars of OLD those of an outer query; see idflow_gate_condition().
+ */
+static bool
+mark_old_vars(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+	{
+		Var		   *var = (Var *) node;
+
+		if (var->varno == PRS2_OLD_VARNO)
+			var->varlevelsup = 1;
+		var->varno = 1;
+		var->varnosyn = 0;		/* nothing but varno is to be looked at */
+		return false;
+	}
+	return expression_tree_walker(node, mark_old_vars, context);
+}
+
+/*
+ * idflow.gate_condition(trigger oid) RETURNS text
+ *
+ * The condition of a gate as SQL, without the comparison of columns; NULL if
+ * it has none.  What is deparsed is the analysed expression, so the text
+ * follows renamed columns.
+ *
+ * An expression over two relations can't be deparsed by the function that
+ * core exports for it.  But a WHEN has no subquery, so OLD is passed for the
+ * relation of an outer query, and both get their names.
+ */
+Datum
+idflow_gate_condition(PG_FUNCTION_ARGS)
+{
+	Oid			relid;
+	List	   *columns;
+	List	   *context;
+	Node	   *condition = split_when(trigger_when(PG_GETARG_OID(0), &relid), &columns);
+
+	if (condition == NULL)
+		PG_RETURN_NULL();
+
+	(void) mark_old_vars(condition, NULL);
+	context = list_concat(deparse_context_for("new", relid),
+						  deparse_context_for("old", relid));
+	PG_RETURN_TEXT_P(cstring_to_text(deparse_expression(condition, context,
+														true, false)));
+}
+
+/*
+ * idflow.gate_columns(trigger oid) RETURNS name[]
+ *
+ * The columns that a gate on UPDATE watches; NULL if it watches all.
+ */
+Datum
+idflow_gate_columns(PG_FUNCTION_ARGS)
+{
+	Oid			relid;
+	List	   *columns;
+	Datum	   *names;
+	int			n = 0;
+	ListCell   *lc;
+
+	(void) split_when(trigger_when(PG_GETARG_OID(0), &relid), &columns);
+	if (columns == NIL)
+		PG_RETURN_NULL();
+
+	names = palloc(list_length(columns) * sizeof(Datum));
+	foreach(lc, columns)
+	{
+		Node	   *node = lfirst(lc);
+		char	   *name;
+
+		if (!IsA(node, Var))
+			continue;
+		name = get_attname(relid, ((Var *) node)->varattno, true);
+		if (name != NULL)
+			names[n++] = DirectFunctionCall1(namein, CStringGetDatum(name));
+	}
+	PG_RETURN_ARRAYTYPE_P(construct_array(names, n, NAMEOID, NAMEDATALEN,
+										  false, TYPALIGN_CHAR));
+}
+
+/*
+ * idflow.refuse_truncate() RETURNS trigger
+ *
+ * TRUNCATE fires no row trigger, so it would empty a table past its gates.
+ */
+Datum
+idflow_refuse_truncate(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("idflow.refuse_truncate() must be called as a trigger")));
+
+	ereport(ERROR,
+			(errcode(ERRCODE_WF_GATE_HAZARD),
+			 errmsg("cannot truncate table \"%s\" because changes to it need approval",
+					RelationGetRelationName(trigdata->tg_relation)),
+			 errhint("DELETE makes drafts where deletions are gated. An idflow_admin can switch gates off with idflow.disable(reason, table).")));
+	PG_RETURN_NULL();
+}
