@@ -35,6 +35,16 @@ GRANT EXECUTE ON FUNCTION idflow.detach(text, regclass, boolean) TO idflow_admin
 COMMENT ON FUNCTION idflow.detach(text, regclass, boolean) IS
 'Takes the workflow away from the table. Refuses (WF015) while requests are open that came through it; with force they stay as they are, can be decided, and meet no gate when applied. Needs idflow_admin and the ownership of the table. Errors: 42704 not attached, 42501 not the owner.';
 
+CREATE FUNCTION idflow.require_approval(target regclass, profile text DEFAULT NULL, expression text DEFAULT NULL,
+										operations text[] DEFAULT '{INSERT}', condition text DEFAULT NULL,
+										columns name[] DEFAULT NULL) RETURNS text
+	AS 'MODULE_PATHNAME', 'idflow_require_approval'
+	LANGUAGE C VOLATILE;
+REVOKE EXECUTE ON FUNCTION idflow.require_approval(regclass, text, text, text[], text, name[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION idflow.require_approval(regclass, text, text, text[], text, name[]) TO idflow_admin;
+COMMENT ON FUNCTION idflow.require_approval(regclass, text, text, text[], text, name[]) IS
+'The short way in: writes, deploys and attaches a workflow <table>_approval and returns its name. Holders of the profile decide, or the principals that the SQL expression yields, or both; with neither only idflow_admin. operations, condition and columns as in idflow.attach(). Calling it again replaces what it did. Needs idflow_admin and the ownership of the table. Errors as of idflow.deploy() and idflow.attach(); 42710 if the name is taken by another table.';
+
 -- ------------------------------------------------------------------- the view
 
 CREATE FUNCTION idflow.gate_condition(trigger oid) RETURNS text
