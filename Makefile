@@ -24,7 +24,7 @@ help:
 	@echo 'make installcheck     pg_regress and isolation tests against a server that runs and has idflow installed'
 	@echo 'make bench            request-and-approve against its limit and hand-written PL/pgSQL (BENCH_SECONDS=3)'
 	@echo 'make dist             dist/idflow-$(EXTVERSION).zip of the last commit, for PGXN'
-	@echo 'make format           clang-format on src/'
+	@echo 'make format           pgindent on src/, from the PostgreSQL source tree PGSRC'
 	@echo 'make clean            remove what was built'
 	@echo 'As an ordinary user all but install work too, where nothing has to be installed.'
 
@@ -45,7 +45,7 @@ dist:
 	git archive --format=zip --prefix=$(EXTENSION)-$(EXTVERSION)/ -o dist/$(EXTENSION)-$(EXTVERSION).zip HEAD
 
 format:
-	clang-format -i $(wildcard src/*.c src/*.h)
+	@PG_CONFIG="$(PG_CONFIG)" tools/format.sh
 
 # Goals beside them, as in "make clean check", get a make of their own.
 $(filter-out $(SCRIPT_GOALS),$(MAKECMDGOALS)):

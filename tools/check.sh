@@ -206,6 +206,11 @@ if [ ${#taps[@]} -gt 0 ]; then
 				fail "$name: ran no test"
 			fi
 			say "$name: $good ok, $((failed - failed_before)) failed, $((SECONDS - started)) s$(sed -n 's/^1..0 # SKIP/, skipped:/p' "$WORK/tap.out")"
+			# A crashed backend that a test did not notice is a failure all the same.
+			if [ "$name" != 002_crash ] && grep -hs 'TRAP\|terminated by signal' \
+				"$WORK"/home/tap/tmp_check/log/"$name"*.log "$WORK"/home/tap/log/"$name"*.log; then
+				fail "$name: a server process crashed"
+			fi
 			if [ "$failed" -gt "$failed_before" ]; then
 				grep -v '^ok ' "$WORK/tap.out" | tail -n 60 || true
 				tail -n 60 "$WORK/tap.err"
