@@ -1,0 +1,185 @@
+/*-------------------------------------------------------------------------
+ *
+ * definition.h
+ *		XML text -> checked definitions.
+ *
+ * definition_xml.c	  everything that touches libxml2
+ * definition_rules.c the elements and attributes of the language, as tables
+ * definition_check.c checks by those tables and by meaning
+ * definition.c		  the way through all of them, and the result's structs
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef IDFLOW_DEFINITION_H
+#define IDFLOW_DEFINITION_H
+
+#include "postgres.h"
+
+#include "nodes/pg_list.h"
+
+#include "template.h"
+
+#define DEFINITION_DIGEST_LENGTH	32
+#define DEFINITION_MAX_STEPS		5000	/* if MaxSteps is not given */
+
+/* idflow.max_definition_size, in kB */
+extern int	definition_max_size;
+
+/* ------------------------------------------------------- what comes out */
+
+/* an attribute that has no field of its own, kept for jsonb */
+typedef struct DefinitionOption
+{
+	const char *name;
+	const char *value;
+	bool		is_boolean;		/* value is "true" or "false" */
+} DefinitionOption;
+
+/* who acts: exactly one of the three is not NULL */
+typedef struct ActorDefinition
+{
+	int			line;
+	const char *profile;
+	const char *principal;
+	const char *expression;		/* with its prefix */
+} ActorDefinition;
+
+typedef struct ActivityDefinition
+{
+	int			line;
+	const char *name;
+	const char *display_name;
+	const ActivityTemplate *template;
+	const char *if_expression;	/* with its prefix, or NULL */
+	List	   *actors;			/* of ActorDefinition */
+	List	   *options;		/* of DefinitionOption */
+} ActivityDefinition;
+
+typedef struct WorkflowDefinition
+{
+	int			line;
+	const char *name;
+	const char *display_name;
+	const char *title;			/* expression with its prefix, or NULL */
+	const char *subject;		/* expression with its prefix, or NULL */
+	int			max_steps;
+	bool		four_eyes;
+	bool		exact;
+	const char *nested;			/* Separate, Include */
+	List	   *options;		/* of DefinitionOption */
+	List	   *activities;		/* of ActivityDefinition, in order */
+	const char *source;			/* the Workflow element, as written */
+	uint8		digest[DEFINITION_DIGEST_LENGTH];	/* of its canonical form */
+} WorkflowDefinition;
+
+typedef struct DefinitionMessage
+{
+	int			number;			/* in the order in which they were found */
+	bool		is_error;		/* else a warning */
+	int			sqlstate;		/* of an error */
+	int			line;			/* 0: unknown */
+	const char *element;		/* NULL: none */
+	const char *message;
+	const char *hint;			/* NULL: none */
+} DefinitionMessage;
+
+typedef struct Definition
+{
+	List	   *workflows;		/* of WorkflowDefinition; NIL if there are
+								 * errors */
+	List	   *messages;		/* of DefinitionMessage, by line */
+	int			nerrors;
+	int			nwarnings;
+} Definition;
+
+extern void definition_init(void);
+extern Definition *definition_read(const char *text, size_t len);
+
+/* ------------------------------------- between the files of this module */
+
+typedef struct DefinitionAttribute
+{
+	const char *name;
+	const char *value;
+	int			line;
+} DefinitionAttribute;
+
+typedef struct DefinitionElement
+{
+	const char *name;
+	int			line;
+	struct DefinitionElement *parent;
+	List	   *attributes;		/* of DefinitionAttribute */
+	List	   *children;		/* of DefinitionElement */
+	bool		has_text;		/* text other than white space */
+	/* of a Workflow only */
+	const char *source;
+	uint8		digest[DEFINITION_DIGEST_LENGTH];
+} DefinitionElement;
+
+extern void definition_error(Definition *def, int sqlstate, int line,
+							 const char *element, const char *hint,
+							 const char *fmt,...) pg_attribute_printf(6, 7);
+extern void definition_warning(Definition *def, int line,
+							   const char *element, const char *hint,
+							   const char *fmt,...) pg_attribute_printf(5, 6);
+
+/* definition_xml.c */
+extern DefinitionElement *definition_xml_read(Definition *def, Definition *backstop,
+											  const char *text, size_t len);
+
+/* definition_check.c */
+extern void definition_check(Definition *def, DefinitionElement *root);
+
+/* definition_rules.c */
+typedef enum AttributeKind
+{
+	ATTRIBUTE_TEXT,				/* anything */
+	ATTRIBUTE_LABEL,			/* text that must not be empty */
+	ATTRIBUTE_IDENTIFIER,		/* a name that gets into states and paths */
+	ATTRIBUTE_NAME,				/* a name of something outside */
+	ATTRIBUTE_BOOLEAN,
+	ATTRIBUTE_INTEGER,
+	ATTRIBUTE_COUNT,			/* positive integer */
+	ATTRIBUTE_QUOTA,			/* 1, n, n%, all */
+	ATTRIBUTE_CHOICE,			/* one of rule->values */
+	ATTRIBUTE_TEMPLATE,
+	ATTRIBUTE_EXPRESSION,
+	ATTRIBUTE_CONDITION			/* an expression that yields true or false */
+} AttributeKind;
+
+#define RULE_REQUIRED		0x01
+#define RULE_REFUSED		0x02	/* behaviour not built yet */
+
+typedef struct AttributeRule
+{
+	const char *name;			/* the stem, if numbered */
+	AttributeKind kind;
+	int			flags;
+	const char *values;			/* ATTRIBUTE_CHOICE: "A|B|C" */
+	const char *only;			/* the only value whose behaviour is built, or
+								 * NULL: all of them */
+	const char *suffix;			/* numbered: what stands before the number */
+	int			last;			/* numbered: 1 .. last; 0: not numbered */
+} AttributeRule;
+
+typedef struct ElementRule
+{
+	const char *name;
+	int			flags;
+	const char *children;		/* "A|B|C" or NULL */
+	const AttributeRule *attributes;	/* up to a NULL name; NULL: not
+										 * checked */
+} ElementRule;
+
+extern const ElementRule *element_rule(const char *name, const DefinitionElement *parent);
+extern const AttributeRule *attribute_rule(const ElementRule *element, const char *name);
+extern bool name_in_list(const char *name, const char *list);
+extern char *format_list(const char *list);
+extern char *element_children(const ElementRule *element);
+extern char *element_attributes(const ElementRule *element);
+extern char *element_parents(const char *name);
+extern const char *nearest_attribute(const ElementRule *element, const char *name);
+extern const char *nearest_name(const char *name, const char *list);
+
+#endif							/* IDFLOW_DEFINITION_H */

@@ -1,0 +1,706 @@
+/*-------------------------------------------------------------------------
+ *
+ * definition_check.c
+ *		Checks of a definition, by the tables of definition_rules.c and by
+ *		meaning.
+ *
+ * A message says what is wrong, and its hint what would be right.  All of
+ * them are collected: who writes a definition sees every mistake at once.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "definition.h"
+#include "errcodes.h"
+#include "expression_parse.h"
+
+#define NOT_SUPPORTED	"is not supported by this version of idflow"
+#define MAX_IDENTIFIER	(NAMEDATALEN - 1)
+
+static void check_element(Definition *def, DefinitionElement *element,
+						  const ElementRule *rule);
+static void check_attributes(Definition *def, DefinitionElement *element,
+							 const ElementRule *rule);
+static void check_child(Definition *def, DefinitionElement *element,
+						const ElementRule *rule, DefinitionElement *child);
+static void check_value(Definition *def, DefinitionElement *element,
+						const AttributeRule *rule, DefinitionAttribute *attribute);
+static void check_expression(Definition *def, DefinitionElement *element,
+							 DefinitionAttribute *attribute, bool is_condition);
+static void check_sql(Definition *def, DefinitionElement *element,
+					  DefinitionAttribute *attribute, const char *body);
+static void check_configuration(Definition *def, DefinitionElement *root);
+static void check_workflow(Definition *def, DefinitionElement *workflow);
+static void check_activity(Definition *def, DefinitionElement *activity,
+						   const ActivityTemplate *t);
+static void check_actor(Definition *def, DefinitionElement *actor);
+
+static DefinitionAttribute *
+find_attribute(DefinitionElement *element, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, element->attributes)
+	{
+		DefinitionAttribute *attribute = (DefinitionAttribute *) lfirst(lc);
+
+		if (strcmp(attribute->name, name) == 0)
+			return attribute;
+	}
+	return NULL;
+}
+
+static const ActivityTemplate *
+activity_template(DefinitionElement *activity)
+{
+	DefinitionAttribute *attribute = find_attribute(activity, "Template");
+
+	return attribute ? template_lookup(attribute->value) : NULL;
+}
+
+/*
+ * Check a document, adding messages to def.
+ */
+void
+definition_check(Definition *def, DefinitionElement *root)
+{
+	if (strcmp(root->name, "Workflow") != 0 &&
+		strcmp(root->name, "ConfigurationFile") != 0)
+	{
+		definition_error(def, ERRCODE_WF_DEFINITION, root->line, root->name,
+						 "The root of a definition is <Workflow> or <ConfigurationFile>.",
+						 "element cannot be the root");
+		return;
+	}
+
+	check_element(def, root, element_rule(root->name, NULL));
+
+	if (strcmp(root->name, "Workflow") == 0)
+		check_workflow(def, root);
+	else
+		check_configuration(def, root);
+}
+
+/* ------------------------------------------------------ by name and kind */
+
+/*
+ * Check an element and all that stands in it against the tables.
+ */
+static void
+check_element(Definition *def, DefinitionElement *element,
+			  const ElementRule *rule)
+{
+	ListCell   *lc;
+
+	if (rule->flags & RULE_REFUSED)
+		definition_error(def, ERRCODE_FEATURE_NOT_SUPPORTED, element->line,
+						 element->name,
+						 "Remove the element. It is refused because it would have no effect.",
+						 "element <%s> " NOT_SUPPORTED, element->name);
+
+	check_attributes(def, element, rule);
+
+	if (element->has_text)
+		definition_error(def, ERRCODE_WF_DEFINITION, element->line, element->name,
+						 "Everything is written in attributes; comments are written <!-- like this -->.",
+						 "element must not contain text");
+
+	foreach(lc, element->children)
+		check_child(def, element, rule, (DefinitionElement *) lfirst(lc));
+}
+
+static void
+check_child(Definition *def, DefinitionElement *element,
+			const ElementRule *rule, DefinitionElement *child)
+{
+	const ElementRule *child_rule = element_rule(child->name, element);
+	char	   *allowed = element_children(rule);
+
+	if (name_in_list(child->name, rule->children))
+		check_element(def, child, child_rule);
+	else if (child_rule != NULL)
+	{
+		char	   *parents = element_parents(child->name);
+
+		definition_error(def, ERRCODE_WF_DEFINITION, child->line, child->name,
+						 parents ? psprintf("<%s> stands in %s.", child->name, parents) :
+						 psprintf("<%s> can only be the root.", child->name),
+						 "element <%s> must not stand in <%s>",
+						 child->name, element->name);
+	}
+	else
+	{
+		const char *nearest = nearest_name(child->name, rule->children);
+		StringInfoData hint;
+
+		initStringInfo(&hint);
+		if (nearest)
+			appendStringInfo(&hint, "Did you mean <%s>? ", nearest);
+		if (allowed)
+			appendStringInfo(&hint, "In <%s> may stand: %s.", element->name, allowed);
+		else
+			appendStringInfo(&hint, "Nothing may stand in <%s>.", element->name);
+		definition_error(def, ERRCODE_WF_DEFINITION, child->line, child->name,
+						 hint.data, "unknown element <%s>", child->name);
+	}
+}
+
+static void
+check_attributes(Definition *def, DefinitionElement *element,
+				 const ElementRule *rule)
+{
+	ListCell   *lc;
+
+	if (rule->attributes == NULL)
+		return;
+
+	foreach(lc, element->attributes)
+	{
+		DefinitionAttribute *attribute = (DefinitionAttribute *) lfirst(lc);
+		const AttributeRule *attr_rule = attribute_rule(rule, attribute->name);
+
+		if (attr_rule == NULL)
+		{
+			const char *nearest = nearest_attribute(rule, attribute->name);
+			StringInfoData hint;
+
+			initStringInfo(&hint);
+			if (nearest)
+				appendStringInfo(&hint, "Did you mean %s? ", nearest);
+			if (rule->attributes->name)
+				appendStringInfo(&hint, "<%s> has the attributes %s.",
+								 element->name, element_attributes(rule));
+			else
+				appendStringInfo(&hint, "<%s> has no attributes.", element->name);
+			definition_error(def, ERRCODE_WF_DEFINITION, attribute->line,
+							 element->name, hint.data,
+							 "unknown attribute %s", attribute->name);
+			continue;
+		}
+		check_value(def, element, attr_rule, attribute);
+	}
+
+	for (const AttributeRule *r = rule->attributes; r->name; r++)
+	{
+		const char *name = r->last ? psprintf("%s%s1", r->name, r->suffix) : r->name;
+
+		if (!(r->flags & RULE_REQUIRED) || find_attribute(element, name))
+			continue;
+		definition_error(def, ERRCODE_WF_DEFINITION, element->line, element->name,
+						 r->kind == ATTRIBUTE_TEMPLATE ?
+						 psprintf("The templates are %s.", template_names()) :
+						 r->kind == ATTRIBUTE_CHOICE ?
+						 psprintf("%s is one of %s.", name, format_list(r->values)) :
+						 psprintf("Write <%s ... %s=\"...\">.", element->name, name),
+						 "attribute %s is missing", name);
+	}
+}
+
+/*
+ * Return the first control character's position, or NULL.
+ */
+static const char *
+find_control(const char *value)
+{
+	for (const char *p = value; *p; p++)
+	{
+		if ((unsigned char) *p < 0x20 || *p == 0x7f)
+			return p;
+	}
+	return NULL;
+}
+
+static bool
+is_digits(const char *value)
+{
+	return value[0] != '\0' && strspn(value, "0123456789") == strlen(value);
+}
+
+/*
+ * Check one attribute's value against its kind, and whether its behaviour is
+ * built.
+ */
+static void
+check_value(Definition *def, DefinitionElement *element,
+			const AttributeRule *rule, DefinitionAttribute *attribute)
+{
+	const char *name = attribute->name;
+	const char *value = attribute->value;
+	int			errors = def->nerrors;
+
+#define VALUE_ERROR(hint, ...) \
+	definition_error(def, ERRCODE_WF_DEFINITION, attribute->line, \
+					 element->name, hint, __VA_ARGS__)
+
+	switch (rule->kind)
+	{
+		case ATTRIBUTE_TEXT:
+			break;
+
+		case ATTRIBUTE_IDENTIFIER:
+		case ATTRIBUTE_NAME:
+		case ATTRIBUTE_LABEL:
+			if (value[strspn(value, " ")] == '\0')
+				VALUE_ERROR(psprintf("Write a name between the quotes of %s.", name),
+							"attribute %s must not be empty", name);
+			else if (find_control(value))
+				VALUE_ERROR("Use printable characters only.",
+							"attribute %s must not contain control characters", name);
+			else if (rule->kind == ATTRIBUTE_LABEL)
+				break;
+			else if (value[0] == ' ' || value[strlen(value) - 1] == ' ')
+				VALUE_ERROR(psprintf("Remove the spaces around \"%s\".", value),
+							"attribute %s must not begin or end with a space", name);
+			else if (rule->kind == ATTRIBUTE_NAME)
+				break;
+			else if (strlen(value) > MAX_IDENTIFIER)
+				VALUE_ERROR(psprintf("A name has at most %d bytes.", MAX_IDENTIFIER),
+							"attribute %s is too long (%zu bytes)", name, strlen(value));
+			else if (strpbrk(value, "/:"))
+				VALUE_ERROR("Slash and colon separate names in permissions and pointcuts; write an underscore instead.",
+							"attribute %s must not contain \"/\" or \":\": \"%s\"", name, value);
+			break;
+
+		case ATTRIBUTE_BOOLEAN:
+			if (!name_in_list(value, "true|false|1|0"))
+				VALUE_ERROR("Write true or false.",
+							"attribute %s must be true or false, not \"%s\"", name, value);
+			break;
+
+		case ATTRIBUTE_INTEGER:
+		case ATTRIBUTE_COUNT:
+			{
+				const char *digits = value;
+
+				if (rule->kind == ATTRIBUTE_INTEGER && *digits == '-')
+					digits++;
+				if (!is_digits(digits) || strlen(digits) > 10 ||
+					strtoll(digits, NULL, 10) > INT_MAX ||
+					(rule->kind == ATTRIBUTE_COUNT && strtoll(digits, NULL, 10) < 1))
+					VALUE_ERROR(rule->kind == ATTRIBUTE_COUNT ?
+								psprintf("Write a whole number from 1 to %d.", INT_MAX) :
+								"Write a whole number.",
+								rule->kind == ATTRIBUTE_COUNT ?
+								"attribute %s must be a positive whole number, not \"%s\"" :
+								"attribute %s must be a whole number, not \"%s\"",
+								name, value);
+			}
+			break;
+
+		case ATTRIBUTE_QUOTA:
+			{
+				size_t		len = strlen(value);
+				bool		percent = len > 0 && value[len - 1] == '%';
+				char	   *digits = pnstrdup(value, percent ? len - 1 : len);
+
+				if (strcmp(value, "all") != 0 &&
+					(!is_digits(digits) || strlen(digits) > 9 || atoi(digits) < 1 ||
+					 (percent && atoi(digits) > 100)))
+					VALUE_ERROR("Write a number such as 2, a share such as 50%, or all.",
+								"attribute %s must be a number, a percentage or \"all\", not \"%s\"",
+								name, value);
+			}
+			break;
+
+		case ATTRIBUTE_CHOICE:
+			if (!name_in_list(value, rule->values))
+			{
+				const char *nearest = nearest_name(value, rule->values);
+
+				VALUE_ERROR(psprintf("%s%s%s%s is one of %s.",
+									 nearest ? "Did you mean " : "",
+									 nearest ? nearest : "",
+									 nearest ? "? " : "",
+									 name, format_list(rule->values)),
+							"attribute %s cannot be \"%s\"", name, value);
+			}
+			break;
+
+		case ATTRIBUTE_TEMPLATE:
+			if (template_lookup(value) == NULL)
+			{
+				const char *nearest =
+					nearest_name(value, "Action|ActionWithRefine|Review|"
+								 "ReviewWithFeedback|ContinueWith|Persist|"
+								 "PersistOnlyResources");
+
+				VALUE_ERROR(psprintf("%s%s%sThe templates are %s.",
+									 nearest ? "Did you mean " : "",
+									 nearest ? nearest : "",
+									 nearest ? "? " : "",
+									 template_names()),
+							"unknown activity template \"%s\"", value);
+			}
+			break;
+
+		case ATTRIBUTE_EXPRESSION:
+		case ATTRIBUTE_CONDITION:
+			check_expression(def, element, attribute,
+							 rule->kind == ATTRIBUTE_CONDITION);
+			break;
+	}
+
+	/* refuse what would otherwise be ignored */
+	if ((rule->flags & RULE_REFUSED) && def->nerrors == errors)
+	{
+		bool		is_boolean = rule->kind == ATTRIBUTE_BOOLEAN;
+
+		if (rule->only == NULL)
+			definition_error(def, ERRCODE_FEATURE_NOT_SUPPORTED, attribute->line,
+							 element->name,
+							 "Remove the attribute. It is refused because it would have no effect.",
+							 "attribute %s " NOT_SUPPORTED, name);
+		else if (strcmp(value, rule->only) != 0 &&
+				 !(is_boolean && strcmp(value, "0") == 0))
+			definition_error(def, ERRCODE_FEATURE_NOT_SUPPORTED, attribute->line,
+							 element->name,
+							 psprintf("Write %s=\"%s\", or remove the attribute, which means the same.",
+									  name, rule->only),
+							 "%s=\"%s\" " NOT_SUPPORTED, name, value);
+	}
+#undef VALUE_ERROR
+}
+
+/*
+ * Check an expression: its prefix, and its syntax.  Whether it fits a table is
+ * found out at attach.
+ */
+static void
+check_expression(Definition *def, DefinitionElement *element,
+				 DefinitionAttribute *attribute, bool is_condition)
+{
+	const char *name = attribute->name;
+	const char *value = attribute->value;
+	const char *body;
+	bool		truth;
+
+	switch (expression_language(value, &body))
+	{
+		case EXPRESSION_SQL:
+			check_sql(def, element, attribute, body);
+			break;
+
+		case EXPRESSION_LITERAL:
+			if (is_condition && !parse_bool(body, &truth))
+				definition_error(def, ERRCODE_WF_DEFINITION, attribute->line,
+								 element->name,
+								 "Write Literal:true, Literal:false, or a condition such as SQL:new.salary > 1000.",
+								 "attribute %s must yield true or false, not \"%s\"",
+								 name, body);
+			break;
+
+		case EXPRESSION_XPATH:
+			definition_error(def, ERRCODE_FEATURE_NOT_SUPPORTED, attribute->line,
+							 element->name,
+							 "Write the expression in SQL, over new, old and request: SQL:...",
+							 "XPath expression in attribute %s " NOT_SUPPORTED, name);
+			break;
+
+		case EXPRESSION_CSHARP:
+			definition_error(def, ERRCODE_WF_DEFINITION, attribute->line,
+							 element->name,
+							 "Write the expression in SQL, over new, old and request: SQL:...",
+							 "C# expression in attribute %s cannot be used", name);
+			break;
+
+		case EXPRESSION_UNKNOWN:
+			{
+				const char *hint = "An expression begins with SQL: or, if it is fixed text, with Literal:.";
+
+				if (pg_strncasecmp(value, "sql:", 4) == 0)
+					hint = "Write the prefix in capitals, SQL:.";
+				else if (pg_strncasecmp(value, "literal:", 8) == 0)
+					hint = "Write the prefix with one capital, Literal:.";
+				definition_error(def, ERRCODE_WF_DEFINITION, attribute->line,
+								 element->name, hint,
+								 "expression in attribute %s has no known prefix: \"%s\"",
+								 name,
+								 pnstrdup(value, pg_mbcliplen(value, strlen(value), 80)));
+			}
+			break;
+	}
+}
+
+/*
+ * Check the syntax of an SQL expression.
+ *
+ * The parser reports by ereport, which is caught here.  No subtransaction is
+ * needed to go on after that: raw parsing looks at no table, takes no lock
+ * and holds nothing but memory.  Errors that are not about the expression
+ * (no memory, a cancelled statement) are passed on.
+ */
+static void
+check_sql(Definition *def, DefinitionElement *element,
+		  DefinitionAttribute *attribute, const char *body)
+{
+	MemoryContext oldcontext = CurrentMemoryContext;
+	ErrorContextCallback *context_stack = error_context_stack;
+	ErrorData  *volatile edata = NULL;
+	int			category;
+
+	PG_TRY();
+	{
+		/* say nothing about WHERE and CONTEXT: the message does */
+		error_context_stack = NULL;
+		(void) expression_parse(body);
+		error_context_stack = context_stack;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(oldcontext);
+		edata = CopyErrorData();
+		category = ERRCODE_TO_CATEGORY(edata->sqlerrcode);
+		if (category != ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR) &&
+			category != ERRCODE_TO_CATEGORY(ERRCODE_INVALID_ESCAPE_SEQUENCE) &&
+			category != ERRCODE_TO_CATEGORY(ERRCODE_FEATURE_NOT_SUPPORTED))
+			PG_RE_THROW();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+
+	if (edata != NULL)
+		definition_error(def, ERRCODE_WF_DEFINITION, attribute->line, element->name,
+						 edata->hint ? edata->hint :
+						 "Write one SQL expression, or a subquery in parentheses; in XML, < is written &lt; and & is written &amp;.",
+						 "%s in attribute %s: \"%s\"", edata->message,
+						 attribute->name,
+						 pnstrdup(body, pg_mbcliplen(body, strlen(body), 200)));
+}
+
+/* -------------------------------------------------------------- by meaning */
+
+/*
+ * Check what stands beside each other in a ConfigurationFile.
+ */
+static void
+check_configuration(Definition *def, DefinitionElement *root)
+{
+	List	   *seen = NIL;
+	ListCell   *lc;
+	bool		found = false;
+
+	foreach(lc, root->children)
+	{
+		DefinitionElement *child = (DefinitionElement *) lfirst(lc);
+		DefinitionAttribute *identifier;
+		ListCell   *lc2;
+
+		if (strcmp(child->name, "Workflow") != 0)
+			continue;
+		found = true;
+		check_workflow(def, child);
+
+		identifier = find_attribute(child, "Identifier");
+		if (identifier == NULL)
+			continue;
+		foreach(lc2, seen)
+		{
+			DefinitionAttribute *other = (DefinitionAttribute *) lfirst(lc2);
+
+			if (strcmp(other->value, identifier->value) == 0)
+			{
+				definition_error(def, ERRCODE_WF_DEFINITION, identifier->line,
+								 child->name,
+								 psprintf("The first one is in line %d; give one of them another Identifier.",
+										  other->line),
+								 "workflow \"%s\" is defined twice", identifier->value);
+				break;
+			}
+		}
+		seen = lappend(seen, identifier);
+	}
+
+	if (!found && def->nerrors == 0)
+		definition_error(def, ERRCODE_WF_DEFINITION, root->line, root->name,
+						 "Put at least one <Workflow> into the file.",
+						 "no workflow is defined");
+}
+
+/*
+ * Check a workflow's activities together.
+ */
+static void
+check_workflow(Definition *def, DefinitionElement *workflow)
+{
+	List	   *seen = NIL;
+	ListCell   *lc;
+	DefinitionElement *persist = NULL;
+	int			nactivities = 0;
+	bool		waits = false;
+	bool		all_known = true;
+
+	foreach(lc, workflow->children)
+	{
+		DefinitionElement *activity = (DefinitionElement *) lfirst(lc);
+		DefinitionAttribute *identifier;
+		const ActivityTemplate *t;
+		ListCell   *lc2;
+
+		if (strcmp(activity->name, "Activity") != 0)
+			continue;
+		nactivities++;
+
+		identifier = find_attribute(activity, "Identifier");
+		foreach(lc2, seen)
+		{
+			DefinitionAttribute *other = (DefinitionAttribute *) lfirst(lc2);
+
+			if (identifier && strcmp(other->value, identifier->value) == 0)
+			{
+				definition_error(def, ERRCODE_WF_DEFINITION, identifier->line,
+								 activity->name,
+								 psprintf("The first one is in line %d; give one of them another Identifier.",
+										  other->line),
+								 "activity \"%s\" is defined twice", identifier->value);
+				break;
+			}
+		}
+		if (identifier)
+			seen = lappend(seen, identifier);
+
+		t = activity_template(activity);
+		if (t == NULL)
+		{
+			all_known = false;
+			continue;
+		}
+		check_activity(def, activity, t);
+
+		if (persist != NULL)
+			definition_warning(def, activity->line, activity->name,
+							   "Let the activity whose Template is Persist be the last.",
+							   "activity \"%s\" comes after the rows are written",
+							   identifier ? identifier->value : "");
+		if (strcmp(t->name, "Persist") == 0)
+			persist = activity;
+		if (t->is_interactive && (t->is_review || nactivities > 1))
+			waits = true;
+	}
+
+	if (nactivities == 0)
+		definition_error(def, ERRCODE_WF_DEFINITION, workflow->line, workflow->name,
+						 "Put at least one <Activity> into it, and let the last one's Template be Persist.",
+						 "workflow has no activity");
+	else if (all_known && persist == NULL)
+		definition_warning(def, workflow->line, workflow->name,
+						   "Let the last activity's Template be Persist.",
+						   "no activity is a Persist: nothing would ever be written");
+	else if (all_known && !waits)
+		definition_warning(def, workflow->line, workflow->name,
+						   "Put an activity whose Template is Review or ReviewWithFeedback before the Persist.",
+						   "no activity waits for anybody: every change would be written at once");
+}
+
+/*
+ * Check one activity against its template.
+ */
+static void
+check_activity(Definition *def, DefinitionElement *activity,
+			   const ActivityTemplate *t)
+{
+	static const struct
+	{
+		const char *attribute;
+		bool		interactive;	/* only where people act */
+		bool		review;		/* only where they approve */
+		const char *templates;	/* else only in these */
+	}			needs[] = {
+		{"Approvals", true, true, NULL},
+		{"Declines", true, true, NULL},
+		{"NoActor", true, false, NULL},
+		{"Due", true, false, NULL},
+		{"CommentRequired", true, false, NULL},
+		{"ArgumentBlockProvisioning", false, false, "Persist|PersistOnlyResources"},
+		{"ArgumentCalledWorkflow", false, false, "ContinueWith"},
+		{"Into", false, false, "PersistOnlyResources"}
+	};
+	DefinitionAttribute *identifier = find_attribute(activity, "Identifier");
+	bool		has_actor = false;
+	int			position = 0;
+	ListCell   *lc;
+
+	for (int i = 0; i < lengthof(needs); i++)
+	{
+		DefinitionAttribute *attribute = find_attribute(activity, needs[i].attribute);
+
+		if (attribute == NULL ||
+			(needs[i].review && t->is_review) ||
+			(needs[i].interactive && !needs[i].review && t->is_interactive) ||
+			name_in_list(t->name, needs[i].templates))
+			continue;
+		definition_error(def, ERRCODE_WF_DEFINITION, attribute->line, activity->name,
+						 psprintf("%s belongs to the templates %s.", attribute->name,
+								  needs[i].templates ? format_list(needs[i].templates) :
+								  needs[i].review ? "Review, ReviewWithFeedback" :
+								  "Action, ActionWithRefine, Review, ReviewWithFeedback"),
+						 "attribute %s has no meaning in an activity whose template is %s",
+						 attribute->name, t->name);
+	}
+
+	if (strcmp(t->name, "ContinueWith") == 0 &&
+		find_attribute(activity, "ArgumentCalledWorkflow") == NULL)
+		definition_error(def, ERRCODE_WF_DEFINITION, activity->line, activity->name,
+						 "Name the workflow to go on in: ArgumentCalledWorkflow=\"...\".",
+						 "attribute ArgumentCalledWorkflow is missing");
+
+	foreach(lc, activity->children)
+	{
+		DefinitionElement *child = (DefinitionElement *) lfirst(lc);
+
+		if (strcmp(child->name, "Actor") != 0)
+			continue;
+		has_actor = true;
+		check_actor(def, child);
+		if (!t->is_interactive)
+			definition_error(def, ERRCODE_WF_DEFINITION, child->line, child->name,
+							 "Move it to an activity whose template is Action, ActionWithRefine, Review or ReviewWithFeedback.",
+							 "nobody acts in an activity whose template is %s", t->name);
+	}
+
+	/* the first Action is executed by whoever asks */
+	foreach(lc, activity->parent->children)
+	{
+		DefinitionElement *sibling = (DefinitionElement *) lfirst(lc);
+
+		if (sibling == activity)
+			break;
+		if (strcmp(sibling->name, "Activity") == 0)
+			position++;
+	}
+	if (t->is_interactive && !has_actor && (t->is_review || position > 0))
+		definition_warning(def, activity->line, activity->name,
+						   "Say who acts: <Actor Profile=\"...\"/>.",
+						   "activity \"%s\" has no <Actor>: only idflow_admin may %s",
+						   identifier ? identifier->value : "",
+						   t->is_review ? "decide" : "act");
+}
+
+/*
+ * Check that an Actor names somebody in exactly one way.
+ */
+static void
+check_actor(Definition *def, DefinitionElement *actor)
+{
+	int			ways = 0;
+
+	ways += find_attribute(actor, "Profile") != NULL;
+	ways += find_attribute(actor, "Principal") != NULL;
+	ways += find_attribute(actor, "Expression") != NULL;
+
+	if (ways == 0)
+		definition_error(def, ERRCODE_WF_DEFINITION, actor->line, actor->name,
+						 "Write Profile=\"...\", Principal=\"...\" or Expression=\"SQL:...\".",
+						 "element does not say who acts");
+	else if (ways > 1)
+		definition_error(def, ERRCODE_WF_DEFINITION, actor->line, actor->name,
+						 "Write one <Actor> for each of them.",
+						 "only one of Profile, Principal and Expression may be given");
+}

@@ -1,0 +1,535 @@
+/*-------------------------------------------------------------------------
+ *
+ * definition_rules.c
+ *		The elements and attributes of the definition language, as tables.
+ *
+ * The same language is written down in workflows/idflow.rng.  It stands here
+ * once more because messages are to say what would be right, which no RELAX
+ * NG validator does.
+ *
+ * To build a behaviour that is refused so far, remove RULE_REFUSED (or the
+ * value in "only") from its entry.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "utils/varlena.h"
+
+#include "definition.h"
+
+#define LAST_LANGUAGE	16		/* DisplayName_L1 .. _L16 */
+#define LAST_PROPERTY	5		/* Property1 .. Property5 of a Filter */
+
+#define REQUIRED		RULE_REQUIRED
+#define REFUSED			RULE_REFUSED
+
+#define LOCALISED(name, flags) \
+	{name, ATTRIBUTE_LABEL, flags, NULL, NULL, "_L", LAST_LANGUAGE}
+#define NUMBERED(name, kind, values) \
+	{name, kind, 0, values, NULL, "", LAST_PROPERTY}
+#define END_OF_RULES	{NULL}
+
+#define ASPECTS \
+	"AddChangeAspect|AssertValueAspect|AssertValueRequiredAspect|" \
+	"BuildUniqueValueAspect|InvokeScriptAspect|InvokeWorkflowAspect|" \
+	"NotificationAspect|InvokeFunctionAspect|SeparationAspect"
+
+static const AttributeRule no_attributes[] = {
+	END_OF_RULES
+};
+
+static const AttributeRule workflow_attributes[] = {
+	{"Identifier", ATTRIBUTE_IDENTIFIER, REQUIRED},
+	LOCALISED("DisplayName", REQUIRED),
+	{"VariablesType", ATTRIBUTE_TEXT, 0},
+	{"IdentifierPrefix", ATTRIBUTE_TEXT, 0},
+	{"Title", ATTRIBUTE_EXPRESSION, 0},
+	{"Subject", ATTRIBUTE_EXPRESSION, 0},
+	{"MaxSteps", ATTRIBUTE_COUNT, 0},
+	{"Trace", ATTRIBUTE_BOOLEAN, 0},
+	{"FourEyes", ATTRIBUTE_BOOLEAN, 0},
+	{"Exact", ATTRIBUTE_BOOLEAN, 0},
+	{"Nested", ATTRIBUTE_CHOICE, REFUSED, "Separate|Include", "Separate"},
+	{"PendingPolicy", ATTRIBUTE_CHOICE, REFUSED, "Merge|Refuse", "Merge"},
+	{"EffectiveDate", ATTRIBUTE_EXPRESSION, REFUSED},
+	{"ExpiryDate", ATTRIBUTE_EXPRESSION, REFUSED},
+	{"ApplyAs", ATTRIBUTE_NAME, REFUSED},
+	{"Retention", ATTRIBUTE_TEXT, REFUSED},
+	END_OF_RULES
+};
+
+static const AttributeRule activity_attributes[] = {
+	{"Identifier", ATTRIBUTE_IDENTIFIER, REQUIRED},
+	LOCALISED("DisplayName", REQUIRED),
+	{"Template", ATTRIBUTE_TEMPLATE, REQUIRED},
+	{"ArgumentBlockProvisioning", ATTRIBUTE_BOOLEAN, 0},
+	{"ArgumentCalledWorkflow", ATTRIBUTE_IDENTIFIER, REFUSED},
+	{"WorkflowOverviewDisable", ATTRIBUTE_BOOLEAN, 0},
+	{"IfExpression", ATTRIBUTE_CONDITION, 0},
+	{"Approvals", ATTRIBUTE_QUOTA, REFUSED, NULL, "1"},
+	{"Declines", ATTRIBUTE_QUOTA, REFUSED, NULL, "1"},
+	{"NoActor", ATTRIBUTE_CHOICE, REFUSED, "Refuse|Skip|Escalate"},
+	{"Due", ATTRIBUTE_TEXT, REFUSED},
+	{"CommentRequired", ATTRIBUTE_BOOLEAN, REFUSED, NULL, "false"},
+	{"Into", ATTRIBUTE_TEXT, REFUSED},
+	END_OF_RULES
+};
+
+static const AttributeRule actor_attributes[] = {
+	{"Profile", ATTRIBUTE_NAME, 0},
+	{"Principal", ATTRIBUTE_NAME, 0},
+	{"Expression", ATTRIBUTE_EXPRESSION, 0},
+	{"Approvals", ATTRIBUTE_QUOTA, REFUSED},
+	END_OF_RULES
+};
+
+static const AttributeRule timeout_attributes[] = {
+	{"After", ATTRIBUTE_LABEL, REQUIRED},
+	{"Do", ATTRIBUTE_CHOICE, REQUIRED, "Notify|Escalate|Approve|Decline|Abort"},
+	{"Profile", ATTRIBUTE_NAME, 0},
+	{"Principal", ATTRIBUTE_NAME, 0},
+	{"Expression", ATTRIBUTE_EXPRESSION, 0},
+	{"Repeat", ATTRIBUTE_TEXT, 0},
+	END_OF_RULES
+};
+
+static const AttributeRule transition_attributes[] = {
+	{"On", ATTRIBUTE_CHOICE, REQUIRED,
+	"Executed|Approved|Invoked|Declined|Aborted|Purged"},
+	{"To", ATTRIBUTE_IDENTIFIER, REQUIRED},
+	{"IfExpression", ATTRIBUTE_CONDITION, 0},
+	END_OF_RULES
+};
+
+static const AttributeRule column_attributes[] = {
+	{"Name", ATTRIBUTE_NAME, REQUIRED},
+	LOCALISED("DisplayName", 0),
+	{"Show", ATTRIBUTE_CHOICE, 0, "Yes|Masked|No"},
+	{"Edit", ATTRIBUTE_TEXT, 0},
+	{"Merge", ATTRIBUTE_CHOICE, 0, "Conflict|Live|Draft|Next|ByKey"},
+	END_OF_RULES
+};
+
+static const AttributeRule profile_attributes[] = {
+	{"Identifier", ATTRIBUTE_NAME, REQUIRED},
+	LOCALISED("DisplayName", 0),
+	END_OF_RULES
+};
+
+static const AttributeRule add_change_attributes[] = {
+	{"Identifier", ATTRIBUTE_IDENTIFIER, REQUIRED},
+	{"Binding", ATTRIBUTE_NAME, REQUIRED},
+	{"ExpressionBinding", ATTRIBUTE_TEXT, 0},
+	{"Expression", ATTRIBUTE_EXPRESSION, 0},
+	{"AcceptNullValueExpression", ATTRIBUTE_CONDITION, 0},
+	{"IfExpression", ATTRIBUTE_CONDITION, 0},
+	{"Priority", ATTRIBUTE_INTEGER, 0},
+	END_OF_RULES
+};
+
+static const AttributeRule assert_value_attributes[] = {
+	{"Identifier", ATTRIBUTE_IDENTIFIER, REQUIRED},
+	{"Binding", ATTRIBUTE_NAME, REQUIRED},
+	{"ExpressionBinding", ATTRIBUTE_TEXT, 0},
+	{"Expression", ATTRIBUTE_CONDITION, 0},
+	{"IfExpression", ATTRIBUTE_CONDITION, 0},
+	LOCALISED("Message", 0),
+	{"Priority", ATTRIBUTE_INTEGER, 0},
+	END_OF_RULES
+};
+
+static const AttributeRule assert_value_required_attributes[] = {
+	{"Identifier", ATTRIBUTE_IDENTIFIER, REQUIRED},
+	{"Binding", ATTRIBUTE_NAME, REQUIRED},
+	{"ExpressionBinding", ATTRIBUTE_TEXT, 0},
+	{"IfExpression", ATTRIBUTE_CONDITION, 0},
+	LOCALISED("Message", 0),
+	{"Priority", ATTRIBUTE_INTEGER, 0},
+	END_OF_RULES
+};
+
+static const AttributeRule build_unique_value_attributes[] = {
+	{"Identifier", ATTRIBUTE_IDENTIFIER, REQUIRED},
+	{"Binding", ATTRIBUTE_NAME, REQUIRED},
+	{"ExpressionBinding", ATTRIBUTE_TEXT, 0},
+	{"Expression", ATTRIBUTE_EXPRESSION, 0},
+	{"SqlBuildExpression", ATTRIBUTE_TEXT, 0},
+	{"SqlCheckExpression", ATTRIBUTE_TEXT, 0},
+	{"IterationsCount", ATTRIBUTE_INTEGER, 0},
+	{"HistorizeBinding", ATTRIBUTE_TEXT, 0},
+	{"HistorizeSeparator", ATTRIBUTE_TEXT, 0},
+	{"OnlyIfNew", ATTRIBUTE_BOOLEAN, 0},
+	{"SimulationExpression", ATTRIBUTE_EXPRESSION, 0},
+	{"IfExpression", ATTRIBUTE_CONDITION, 0},
+	LOCALISED("Message", 0),
+	{"Priority", ATTRIBUTE_INTEGER, 0},
+	END_OF_RULES
+};
+
+static const AttributeRule unicity_check_attributes[] = {
+	{"SourceBinding", ATTRIBUTE_TEXT, 0},
+	{"SourceExpression", ATTRIBUTE_EXPRESSION, 0},
+	{"TargetEntityType", ATTRIBUTE_NAME, REQUIRED},
+	{"TargetBinding", ATTRIBUTE_TEXT, 0},
+	{"TargetExpression", ATTRIBUTE_EXPRESSION, 0},
+	END_OF_RULES
+};
+
+static const AttributeRule invoke_script_attributes[] = {
+	{"Identifier", ATTRIBUTE_IDENTIFIER, REQUIRED},
+	{"Agent", ATTRIBUTE_TEXT, 0},
+	{"ScriptFile", ATTRIBUTE_TEXT, 0},
+	{"ExpressionBinding", ATTRIBUTE_TEXT, 0},
+	{"IfExpression", ATTRIBUTE_CONDITION, 0},
+	{"Priority", ATTRIBUTE_INTEGER, 0},
+	END_OF_RULES
+};
+
+static const AttributeRule invoke_workflow_attributes[] = {
+	{"Identifier", ATTRIBUTE_IDENTIFIER, REQUIRED},
+	{"Workflow", ATTRIBUTE_IDENTIFIER, REQUIRED},
+	{"ExpressionBinding", ATTRIBUTE_TEXT, 0},
+	{"IfExpression", ATTRIBUTE_CONDITION, 0},
+	{"Priority", ATTRIBUTE_INTEGER, 0},
+	END_OF_RULES
+};
+
+static const AttributeRule notification_attributes[] = {
+	{"Identifier", ATTRIBUTE_IDENTIFIER, REQUIRED},
+	{"Binding", ATTRIBUTE_TEXT, 0},
+	{"ExpressionBinding", ATTRIBUTE_TEXT, 0},
+	{"CssFile", ATTRIBUTE_TEXT, 0},
+	LOCALISED("RazorFile", 0),
+	{"SubjectExpression", ATTRIBUTE_EXPRESSION, 0, NULL, NULL, "_L", LAST_LANGUAGE},
+	{"Priority", ATTRIBUTE_INTEGER, 0},
+	END_OF_RULES
+};
+
+static const AttributeRule recipient_attributes[] = {
+	{"Type", ATTRIBUTE_CHOICE, REQUIRED,
+	"Actor|Performer|Binding|Hardcoded|Expression|Profile"},
+	{"Activity", ATTRIBUTE_TEXT, 0},
+	{"ActivityState", ATTRIBUTE_TEXT, 0},
+	{"Binding", ATTRIBUTE_TEXT, 0},
+	{"EmailAddresses", ATTRIBUTE_TEXT, 0},
+	{"Expression", ATTRIBUTE_EXPRESSION, 0},
+	{"IsCC", ATTRIBUTE_BOOLEAN, 0},
+	END_OF_RULES
+};
+
+static const AttributeRule point_cut_attributes[] = {
+	{"Activity", ATTRIBUTE_NAME, REQUIRED},
+	{"ActivityState", ATTRIBUTE_NAME, REQUIRED},
+	{"Mode", ATTRIBUTE_CHOICE, 0, "Before|After|0|1"},
+	END_OF_RULES
+};
+
+static const AttributeRule homonym_attributes[] = {
+	{"Identifier", ATTRIBUTE_IDENTIFIER, REQUIRED},
+	{"FormEntityType", ATTRIBUTE_NAME, REQUIRED},
+	END_OF_RULES
+};
+
+static const AttributeRule homonym_filter_attributes[] = {
+	NUMBERED("Property", ATTRIBUTE_TEXT, NULL),
+	NUMBERED("ComparisonProperty", ATTRIBUTE_TEXT, NULL),
+	NUMBERED("Expression", ATTRIBUTE_EXPRESSION, NULL),
+	NUMBERED("Operator", ATTRIBUTE_CHOICE,
+			 "Auto|NotEqual|Equal|Contain|StartWith|EndWith|NotContain|"
+			 "NotStartWith|NotEndWith|GreaterThan|LessThan|"
+			 "GreaterThanOrEqual|LessThanOrEqual|FlexibleEqual|"
+			 "FlexibleContain|FlexibleStartWith|FlexibleEndWith|"
+			 "0|1|2|3|4|5|6|7|8|9|10|11|12|13|14|15|16"),
+	END_OF_RULES
+};
+
+static const AttributeRule access_rule_attributes[] = {
+	{"Identifier", ATTRIBUTE_IDENTIFIER, REQUIRED},
+	LOCALISED("DisplayName", REQUIRED),
+	{"EntityType", ATTRIBUTE_NAME, REQUIRED},
+	{"Profile", ATTRIBUTE_NAME, REQUIRED},
+	END_OF_RULES
+};
+
+static const AttributeRule access_entry_attributes[] = {
+	{"Permission", ATTRIBUTE_NAME, REQUIRED},
+	{"CanExecute", ATTRIBUTE_BOOLEAN, 0},
+	{"FullAccessProperties", ATTRIBUTE_BOOLEAN, 0},
+	{"IsPreCondition", ATTRIBUTE_BOOLEAN, 0},
+	{"IsPostCondition", ATTRIBUTE_BOOLEAN, 0},
+	{"Notify", ATTRIBUTE_BOOLEAN, 0},
+	{"Priority", ATTRIBUTE_INTEGER, 0},
+	{"PropertyGroup", ATTRIBUTE_TEXT, 0},
+	END_OF_RULES
+};
+
+static const AttributeRule access_filter_attributes[] = {
+	{"Binding", ATTRIBUTE_NAME, REQUIRED},
+	{"Value", ATTRIBUTE_TEXT, 0},
+	{"CurrentUser", ATTRIBUTE_BOOLEAN, 0},
+	{"Dimension", ATTRIBUTE_TEXT, 0},
+	{"Category", ATTRIBUTE_BOOLEAN, 0},
+	{"CompositeRole", ATTRIBUTE_BOOLEAN, 0},
+	{"SingleRole", ATTRIBUTE_BOOLEAN, 0},
+	{"ResourceType", ATTRIBUTE_BOOLEAN, 0},
+	{"Group", ATTRIBUTE_TEXT, 0},
+	{"Operator", ATTRIBUTE_CHOICE, 0, "Equals|NotEquals|0|1"},
+	END_OF_RULES
+};
+
+/* Filter stands twice: which one is meant depends on its parent. */
+static const ElementRule element_rules[] = {
+	{"ConfigurationFile", 0,
+		"Workflow|" ASPECTS "|HomonymEntityLink|AccessControlRule|Profile",
+	no_attributes},
+	{"Workflow", 0, "Activity|Column", workflow_attributes},
+	{"Activity", 0, "Actor|Timeout|Transition", activity_attributes},
+	{"Actor", 0, NULL, actor_attributes},
+	{"Timeout", REFUSED, NULL, timeout_attributes},
+	{"Transition", REFUSED, NULL, transition_attributes},
+	{"Column", REFUSED, NULL, column_attributes},
+	{"Profile", 0, NULL, profile_attributes},
+	{"AddChangeAspect", REFUSED, "PointCut", add_change_attributes},
+	{"AssertValueAspect", REFUSED, "PointCut", assert_value_attributes},
+	{"AssertValueRequiredAspect", REFUSED, "PointCut", assert_value_required_attributes},
+	{"BuildUniqueValueAspect", REFUSED, "PointCut|UnicityCheckRule", build_unique_value_attributes},
+	{"InvokeScriptAspect", REFUSED, "PointCut", invoke_script_attributes},
+	{"InvokeWorkflowAspect", REFUSED, "PointCut", invoke_workflow_attributes},
+	{"NotificationAspect", REFUSED, "PointCut|Recipient", notification_attributes},
+	{"InvokeFunctionAspect", REFUSED, "PointCut", NULL},
+	{"SeparationAspect", REFUSED, "PointCut", NULL},
+	{"PointCut", 0, NULL, point_cut_attributes},
+	{"UnicityCheckRule", 0, NULL, unicity_check_attributes},
+	{"Recipient", 0, NULL, recipient_attributes},
+	{"HomonymEntityLink", REFUSED, "Filter", homonym_attributes},
+	{"AccessControlRule", REFUSED, "Entry|Filter", access_rule_attributes},
+	{"Entry", 0, NULL, access_entry_attributes},
+	{"Filter", 0, NULL, access_filter_attributes},
+	{"Filter", 0, NULL, homonym_filter_attributes}
+};
+
+/*
+ * Return the rule for an element of that name under that parent (NULL: the
+ * root), or NULL if the language has no such element.  Whether the parent may
+ * have such a child is not looked at.
+ */
+const ElementRule *
+element_rule(const char *name, const DefinitionElement *parent)
+{
+	bool		in_homonym = parent != NULL &&
+		strcmp(parent->name, "HomonymEntityLink") == 0;
+
+	for (int i = 0; i < lengthof(element_rules); i++)
+	{
+		const ElementRule *rule = &element_rules[i];
+
+		if (strcmp(rule->name, name) != 0)
+			continue;
+		if (in_homonym && rule->attributes == access_filter_attributes)
+			continue;
+		return rule;
+	}
+	return NULL;
+}
+
+/*
+ * Return the rule for an attribute, or NULL if the element has no attribute
+ * of that name.
+ */
+const AttributeRule *
+attribute_rule(const ElementRule *element, const char *name)
+{
+	for (const AttributeRule *rule = element->attributes; rule->name; rule++)
+	{
+		if (rule->last == 0)
+		{
+			if (strcmp(rule->name, name) == 0)
+				return rule;
+		}
+		else
+		{
+			for (int i = 1; i <= rule->last; i++)
+			{
+				char		numbered[NAMEDATALEN];
+
+				snprintf(numbered, sizeof(numbered), "%s%s%d",
+						 rule->name, rule->suffix, i);
+				if (strcmp(numbered, name) == 0)
+					return rule;
+			}
+		}
+	}
+	return NULL;
+}
+
+/*
+ * Is the name one of "A|B|C"?
+ */
+bool
+name_in_list(const char *name, const char *list)
+{
+	size_t		len = strlen(name);
+
+	while (list != NULL && *list != '\0')
+	{
+		const char *end = list + strcspn(list, "|");
+
+		if (end - list == len && strncmp(list, name, len) == 0)
+			return true;
+		list = *end ? end + 1 : end;
+	}
+	return false;
+}
+
+/*
+ * Return "A|B|C" as "A, B, C" in the current memory context.
+ */
+char *
+format_list(const char *list)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	for (const char *p = list; p && *p; p++)
+	{
+		if (*p == '|')
+			appendStringInfoString(&buf, ", ");
+		else
+			appendStringInfoChar(&buf, *p);
+	}
+	return buf.data;
+}
+
+/*
+ * Return the names of the elements that may stand in an element, separated by
+ * ", ", or NULL if there are none.
+ */
+char *
+element_children(const ElementRule *element)
+{
+	return element->children ? format_list(element->children) : NULL;
+}
+
+/*
+ * Return the names of an element's attributes, separated by ", ".
+ */
+char *
+element_attributes(const ElementRule *element)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	for (const AttributeRule *rule = element->attributes; rule && rule->name; rule++)
+	{
+		if (buf.len > 0)
+			appendStringInfoString(&buf, ", ");
+		if (rule->last == 0)
+			appendStringInfoString(&buf, rule->name);
+		else
+			appendStringInfo(&buf, "%s%s1 to %s%d", rule->name, rule->suffix,
+							 rule->suffix, rule->last);
+	}
+	return buf.data;
+}
+
+/*
+ * Return the names of the elements in which an element may stand, as <A>, <B>,
+ * or NULL if it can only be the root.
+ */
+char *
+element_parents(const char *name)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	for (int i = 0; i < lengthof(element_rules); i++)
+	{
+		if (name_in_list(name, element_rules[i].children))
+			appendStringInfo(&buf, "%s<%s>", buf.len > 0 ? ", " : "",
+							 element_rules[i].name);
+	}
+	return buf.len > 0 ? buf.data : NULL;
+}
+
+/*
+ * How far is a candidate from what was written?  Letter case counts little.
+ */
+static int
+name_distance(const char *name, const char *candidate)
+{
+	if (pg_strcasecmp(name, candidate) == 0)
+		return 0;
+	return varstr_levenshtein(name, strlen(name), candidate, strlen(candidate),
+							  1, 1, 1, true);
+}
+
+/*
+ * Keep the candidate in *best if it is nearer to the name than what is there.
+ */
+static void
+consider_name(const char *name, const char *candidate,
+			  const char **best, int *best_distance)
+{
+	int			distance;
+	int			limit;
+
+	if (strlen(name) >= NAMEDATALEN)
+		return;
+	distance = name_distance(name, candidate);
+	limit = Max(1, (int) Min(strlen(name), strlen(candidate)) / 3);
+	if (distance <= limit && (*best == NULL || distance < *best_distance))
+	{
+		*best = candidate;
+		*best_distance = distance;
+	}
+}
+
+/*
+ * Return the attribute of the element whose name is nearest to the given one,
+ * or NULL if none is near.
+ */
+const char *
+nearest_attribute(const ElementRule *element, const char *name)
+{
+	const char *best = NULL;
+	int			distance = 0;
+
+	for (const AttributeRule *rule = element->attributes; rule->name; rule++)
+	{
+		if (rule->last == 0)
+			consider_name(name, rule->name, &best, &distance);
+		else
+		{
+			/* DisplayName is meant as DisplayName_L1 */
+			if (pg_strcasecmp(name, rule->name) == 0)
+				return psprintf("%s%s1", rule->name, rule->suffix);
+			for (int i = 1; i <= rule->last; i++)
+				consider_name(name,
+							  psprintf("%s%s%d", rule->name, rule->suffix, i),
+							  &best, &distance);
+		}
+	}
+	return best;
+}
+
+/*
+ * Return the name of "A|B|C" that is nearest to the given one, in the current
+ * memory context, or NULL if none is near.
+ */
+const char *
+nearest_name(const char *name, const char *list)
+{
+	const char *best = NULL;
+	int			distance = 0;
+
+	while (list != NULL && *list != '\0')
+	{
+		const char *end = list + strcspn(list, "|");
+
+		consider_name(name, pnstrdup(list, end - list), &best, &distance);
+		list = *end ? end + 1 : end;
+	}
+	return best;
+}

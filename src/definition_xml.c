@@ -1,0 +1,797 @@
+/*-------------------------------------------------------------------------
+ *
+ * definition_xml.c
+ *		Everything that touches libxml2.
+ *
+ * A document is parsed inside core's own bracket (pg_xml_init .. pg_xml_done),
+ * copied into a plain tree of palloc'd structs, and freed; nothing else of the
+ * library sees a libxml2 object.  Whoever writes the document may be hostile:
+ *
+ *	- its size is limited before libxml2 sees it;
+ *	- a document type declaration ends the parse at its first word, so no
+ *	  entity is ever declared, let alone expanded or fetched;
+ *	- no network, and core's entity loader reads no file either;
+ *	- libxml2's own limits on depth and node size hold (no XML_PARSE_HUGE).
+ *
+ * Callbacks of libxml2 must not ereport, nor palloc: they collect into a
+ * fixed buffer.  RELAX NG is validated with handlers of our own; XSD is not
+ * used because it crashes under core's handler.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#ifndef USE_LIBXML
+#error "idflow needs a PostgreSQL that was built --with-libxml"
+#endif
+
+#include <libxml/c14n.h>
+#include <libxml/parser.h>
+#include <libxml/parserInternals.h>
+#include <libxml/relaxng.h>
+#include <libxml/tree.h>
+#include <libxml/xmlerror.h>
+
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/xml.h"
+
+#include "definition.h"
+#include "errcodes.h"
+#include "ready.h"
+
+/* no DTD, no entities, no network; lines beyond 65535 */
+#if LIBXML_VERSION >= 21300
+#define PARSE_OPTIONS \
+	(XML_PARSE_NONET | XML_PARSE_NO_XXE | XML_PARSE_IGNORE_ENC | XML_PARSE_BIG_LINES)
+#else
+#define PARSE_OPTIONS \
+	(XML_PARSE_NONET | XML_PARSE_IGNORE_ENC | XML_PARSE_BIG_LINES)
+#endif
+
+#define XSI_NAMESPACE	"http://www.w3.org/2001/XMLSchema-instance"
+
+#define MAX_XML_MESSAGES	20
+#define XML_MESSAGE_LENGTH	256
+
+/* what callbacks collect; of fixed size, because they must not allocate */
+typedef struct XmlMessages
+{
+	bool		has_dtd;
+	int			dtd_line;
+	bool		out_of_memory;
+	int			n;
+	struct
+	{
+		int			code;
+		int			line;
+		int			column;
+		char		element[NAMEDATALEN];
+		char		text[XML_MESSAGE_LENGTH];
+	}			message[MAX_XML_MESSAGES];
+} XmlMessages;
+
+/* a position in the source; see scan_start_tag() */
+typedef struct SourceScan
+{
+	const char *pos;
+	const char *end;
+	int			line;
+} SourceScan;
+
+/*
+ * A document being read.  It is palloc'd, so what its pointers say survives a
+ * longjmp; whatever of libxml2's they hold is freed by free_resources().
+ */
+typedef struct XmlReader
+{
+	Definition *def;			/* where messages go */
+	Definition *backstop;		/* where RELAX NG's messages go */
+	const char *source;			/* in UTF-8 */
+	size_t		source_len;
+	XmlMessages messages;
+	SourceScan	scan;
+	const xmlChar *root_namespace;	/* NULL: none */
+
+	xmlParserCtxtPtr parser;
+	xmlDocPtr	doc;
+	xmlRelaxNGValidCtxtPtr validator;
+	xmlDocPtr	copy;
+	xmlBufferPtr buffer;
+	xmlChar    *canonical;
+} XmlReader;
+
+/* The schema, compiled once in a backend's life; malloc'd by libxml2. */
+static xmlRelaxNGPtr schema = NULL;
+
+static DefinitionElement *read_document(XmlReader *reader,
+										PgXmlErrorContext *errcxt);
+static void free_resources(XmlReader *reader);
+static void collect_message(void *arg, xmlErrorPtr error);
+static void stop_at_dtd(void *arg, const xmlChar *name,
+						const xmlChar *public_id, const xmlChar *system_id);
+static void compile_schema(void);
+static void validate_document(XmlReader *reader);
+static void report_parse_messages(XmlReader *reader);
+static char *element_at(const char *source, size_t len, int line, int column);
+static DefinitionElement *copy_element(XmlReader *reader, xmlNodePtr node,
+									   DefinitionElement *parent);
+static void copy_attributes(XmlReader *reader, xmlNodePtr node,
+							DefinitionElement *element);
+static void copy_workflow(XmlReader *reader, xmlNodePtr node,
+						  DefinitionElement *element);
+static void remove_insignificant(xmlNodePtr node);
+static int	scan_start_tag(SourceScan *scan);
+static int	scan_attribute(SourceScan *scan);
+static char *from_utf8(const char *text);
+static char *from_libxml(const char *text);
+
+#if LIBXML_VERSION < 21300
+static void
+collect_parser_message(void *arg, xmlErrorPtr error)
+{
+	collect_message(((xmlParserCtxtPtr) arg)->_private, error);
+}
+#endif
+
+/*
+ * Read a document and return its root element in the current memory context,
+ * or NULL if it is not a well-formed document; then def has an error.  What
+ * RELAX NG has to say is put into backstop.
+ *
+ * text is in the server's encoding and need not be terminated by a zero.
+ */
+DefinitionElement *
+definition_xml_read(Definition *def, Definition *backstop,
+					const char *text, size_t len)
+{
+	XmlReader  *reader = palloc0(sizeof(XmlReader));
+	DefinitionElement *root;
+	PgXmlErrorContext *errcxt;
+
+	reader->def = def;
+	reader->backstop = backstop;
+
+	/*
+	 * libxml2 is told that the text is UTF-8, whatever its declaration says:
+	 * the server has converted it already.
+	 */
+	reader->source = pg_server_to_any(text, len, PG_UTF8);
+	reader->source_len = reader->source == text ? len : strlen(reader->source);
+
+	errcxt = pg_xml_init(PG_XML_STRICTNESS_ALL);
+
+	PG_TRY();
+	{
+		compile_schema();
+		root = read_document(reader, errcxt);
+	}
+	PG_CATCH();
+	{
+		free_resources(reader);
+		pg_xml_done(errcxt, true);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+
+	free_resources(reader);
+	pg_xml_done(errcxt, false);
+
+	return root;
+}
+
+/*
+ * Parse, copy and validate.  May throw, leaving it to the caller to free what
+ * the reader holds.
+ */
+static DefinitionElement *
+read_document(XmlReader *reader, PgXmlErrorContext *errcxt)
+{
+	DefinitionElement *root;
+	xmlNodePtr	node;
+
+	reader->parser = xmlNewParserCtxt();
+	if (reader->parser == NULL || reader->parser->sax == NULL)
+		xml_ereport(errcxt, ERROR, ERRCODE_OUT_OF_MEMORY,
+					"could not allocate XML parser context");
+	reader->parser->_private = &reader->messages;
+	reader->parser->sax->internalSubset = stop_at_dtd;
+#if LIBXML_VERSION >= 21300
+	xmlCtxtSetErrorHandler(reader->parser, (xmlStructuredErrorFunc) collect_message,
+						   &reader->messages);
+#else
+	reader->parser->sax->serror = (xmlStructuredErrorFunc) collect_parser_message;
+#endif
+
+	reader->doc = xmlCtxtReadMemory(reader->parser, reader->source,
+									reader->source_len, NULL, "UTF-8",
+									PARSE_OPTIONS);
+
+	if (reader->messages.out_of_memory)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory")));
+	if (reader->messages.has_dtd)
+	{
+		definition_error(reader->def, ERRCODE_WF_DEFINITION,
+						 reader->messages.dtd_line, NULL,
+						 "Remove the declaration that begins with <!DOCTYPE, and write characters themselves instead of entities.",
+						 "a definition must not have a document type declaration");
+		return NULL;
+	}
+	if (reader->doc == NULL || reader->messages.n > 0)
+	{
+		report_parse_messages(reader);
+		return NULL;
+	}
+
+	reader->scan.pos = reader->source;
+	reader->scan.end = reader->source + reader->source_len;
+	reader->scan.line = 1;
+
+	node = xmlDocGetRootElement(reader->doc);
+	reader->root_namespace = node->ns ? node->ns->href : NULL;
+	root = copy_element(reader, node, NULL);
+	validate_document(reader);
+	return root;
+}
+
+/*
+ * Free whatever of libxml2's the reader holds.
+ */
+static void
+free_resources(XmlReader *reader)
+{
+	if (reader->canonical != NULL)
+		xmlFree(reader->canonical);
+	if (reader->buffer != NULL)
+		xmlBufferFree(reader->buffer);
+	if (reader->copy != NULL)
+		xmlFreeDoc(reader->copy);
+	if (reader->validator != NULL)
+		xmlRelaxNGFreeValidCtxt(reader->validator);
+	if (reader->doc != NULL)
+		xmlFreeDoc(reader->doc);
+	if (reader->parser != NULL)
+		xmlFreeParserCtxt(reader->parser);
+}
+
+/* ------------------------------------------------------------- callbacks */
+
+/*
+ * Error handler: keep the message.  Runs inside libxml2.
+ */
+static void
+collect_message(void *arg, xmlErrorPtr error)
+{
+	XmlMessages *messages = (XmlMessages *) arg;
+	xmlNodePtr	node = (xmlNodePtr) error->node;
+	int			n = messages->n;
+
+	if (error->code == XML_ERR_NO_MEMORY)
+		messages->out_of_memory = true;
+	if (error->level < XML_ERR_ERROR || n >= MAX_XML_MESSAGES)
+		return;
+
+	messages->message[n].code = error->code;
+	messages->message[n].line = error->line;
+	messages->message[n].column = error->int2;
+	if (node != NULL && node->type == XML_ELEMENT_NODE)
+	{
+		strlcpy(messages->message[n].element, (const char *) node->name, NAMEDATALEN);
+		/* copy_element() has left the true line here */
+		if (node->_private != NULL)
+			messages->message[n].line = ((DefinitionElement *) node->_private)->line;
+	}
+	if (error->message != NULL)
+		strlcpy(messages->message[n].text, error->message, XML_MESSAGE_LENGTH);
+	messages->n++;
+}
+
+/*
+ * SAX callback for <!DOCTYPE name: stop before its content is read.  Runs
+ * inside libxml2.
+ */
+static void
+stop_at_dtd(void *arg, const xmlChar *name, const xmlChar *public_id,
+			const xmlChar *system_id)
+{
+	xmlParserCtxtPtr parser = (xmlParserCtxtPtr) arg;
+	XmlMessages *messages = (XmlMessages *) parser->_private;
+
+	messages->has_dtd = true;
+	messages->dtd_line = xmlSAX2GetLineNumber(parser);
+	xmlStopParser(parser);
+}
+
+/* ---------------------------------------------------------------- schema */
+
+/*
+ * Compile the RELAX NG schema if this backend hasn't yet.
+ */
+static void
+compile_schema(void)
+{
+	xmlRelaxNGParserCtxtPtr parser;
+	XmlMessages *messages;
+
+	if (schema != NULL)
+		return;
+
+	messages = palloc0(sizeof(XmlMessages));
+	parser = xmlRelaxNGNewMemParserCtxt(ready_schema, strlen(ready_schema));
+	if (parser != NULL)
+	{
+		xmlRelaxNGSetParserStructuredErrors(parser,
+											(xmlStructuredErrorFunc) collect_message,
+											messages);
+		schema = xmlRelaxNGParse(parser);
+		xmlRelaxNGFreeParserCtxt(parser);
+	}
+	if (schema == NULL)
+		elog(ERROR, "could not compile the RELAX NG schema of idflow: line %d: %s",
+			 messages->message[0].line, messages->message[0].text);
+	pfree(messages);
+}
+
+/*
+ * Validate a document, whose namespaces copy_element() has removed, and put
+ * what is wrong into the backstop.
+ */
+static void
+validate_document(XmlReader *reader)
+{
+	XmlMessages *messages = palloc0(sizeof(XmlMessages));
+	int			result;
+
+	reader->validator = xmlRelaxNGNewValidCtxt(schema);
+	if (reader->validator == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory")));
+	xmlRelaxNGSetValidStructuredErrors(reader->validator,
+									   (xmlStructuredErrorFunc) collect_message,
+									   messages);
+	result = xmlRelaxNGValidateDoc(reader->validator, reader->doc);
+
+	if (result != 0 && messages->n == 0)
+		strlcpy(messages->message[messages->n++].text, "document is not valid",
+				XML_MESSAGE_LENGTH);
+	for (int i = 0; i < messages->n; i++)
+		definition_error(reader->backstop, ERRCODE_WF_DEFINITION,
+						 messages->message[i].line,
+						 from_libxml(messages->message[i].element),
+						 "The language is described by workflows/idflow.rng.",
+						 "%s", from_libxml(messages->message[i].text));
+}
+
+/* --------------------------------------------- documents that don't parse */
+
+/*
+ * Report why a document is not well-formed.
+ */
+static void
+report_parse_messages(XmlReader *reader)
+{
+	XmlMessages *messages = &reader->messages;
+
+	if (messages->n == 0)
+		definition_error(reader->def, ERRCODE_WF_DEFINITION, 1, NULL,
+						 "A definition is an XML document with the root <Workflow> or <ConfigurationFile>.",
+						 "document is not well-formed");
+
+	for (int i = 0; i < messages->n; i++)
+	{
+		int			line = messages->message[i].line;
+		char	   *text = from_libxml(messages->message[i].text);
+		const char *hint;
+
+		/* one mistake makes several messages; the first is about it */
+		if (i > 0 && line == messages->message[i - 1].line)
+			continue;
+
+		switch (messages->message[i].code)
+		{
+			case XML_ERR_DOCUMENT_EMPTY:
+			case XML_ERR_DOCUMENT_START:
+			case XML_ERR_DOCUMENT_END:
+				hint = "A definition is an XML document with one root, <Workflow> or <ConfigurationFile>.";
+				break;
+			case XML_ERR_TAG_NAME_MISMATCH:
+			case XML_ERR_TAG_NOT_FINISHED:
+			case XML_ERR_GT_REQUIRED:
+				hint = "An element ends with </Name>, or with /> if nothing stands in it.";
+				break;
+			case XML_ERR_LT_IN_ATTRIBUTE:
+				hint = "In an attribute, write &lt; instead of <.";
+				break;
+			case XML_ERR_ENTITYREF_SEMICOL_MISSING:
+			case XML_ERR_NAME_REQUIRED:
+			case XML_ERR_UNDECLARED_ENTITY:
+			case XML_WAR_UNDECLARED_ENTITY:
+				hint = "Write &amp; instead of &, and characters themselves instead of entities.";
+				break;
+			case XML_ERR_ATTRIBUTE_REDEFINED:
+				hint = "An element has each attribute at most once.";
+				break;
+			case XML_ERR_ATTRIBUTE_NOT_STARTED:
+			case XML_ERR_ATTRIBUTE_NOT_FINISHED:
+			case XML_ERR_ATTRIBUTE_WITHOUT_VALUE:
+				hint = "Attributes are written Name=\"value\"; within the value, a quote is written &quot;.";
+				break;
+			default:
+				hint = "A definition must be a well-formed XML document.";
+				break;
+		}
+
+		/* libxml2 would have the option set; we would not */
+		if (strstr(text, "XML_PARSE_HUGE") != NULL)
+		{
+			text = "elements are nested too deeply, or a value is too long";
+			hint = "In a definition, elements are nested at most four deep.";
+		}
+
+		definition_error(reader->def, ERRCODE_WF_DEFINITION, line,
+						 element_at(reader->source, reader->source_len, line,
+									messages->message[i].column),
+						 hint, "%s", text);
+	}
+}
+
+/*
+ * Return the name of the last tag that begins before a position, NULL if
+ * there is none.
+ */
+static char *
+element_at(const char *source, size_t len, int line, int column)
+{
+	const char *pos = source;
+	const char *end = source + len;
+	const char *name;
+
+	while (--line > 0)
+	{
+		const char *newline = memchr(pos, '\n', end - pos);
+
+		if (newline == NULL)
+			return NULL;
+		pos = newline + 1;
+	}
+	pos = (end - pos) > column ? pos + column : end;
+
+	while (--pos >= source)
+	{
+		if (*pos != '<')
+			continue;
+		name = pos + 1;
+		if (name < end && *name == '/')
+			name++;
+		for (pos = name; pos < end && (isalnum((unsigned char) *pos) || *pos == '_'); pos++)
+			;
+		if (pos > name && pos - name < NAMEDATALEN)
+			return pnstrdup(name, pos - name);
+		return NULL;
+	}
+	return NULL;
+}
+
+/* ------------------------------------------------- documents that do parse */
+
+/*
+ * Copy an element and what stands in it.  Namespaces are checked (there must
+ * be one at most) and taken away from the nodes.
+ */
+static DefinitionElement *
+copy_element(XmlReader *reader, xmlNodePtr node, DefinitionElement *parent)
+{
+	DefinitionElement *element = palloc0(sizeof(DefinitionElement));
+
+	check_stack_depth();
+	CHECK_FOR_INTERRUPTS();
+
+	element->name = from_utf8((const char *) node->name);
+	element->line = scan_start_tag(&reader->scan);
+	element->parent = parent;
+	node->_private = element;
+
+	if (!xmlStrEqual(node->ns ? node->ns->href : NULL, reader->root_namespace))
+		definition_error(reader->def, ERRCODE_WF_DEFINITION, element->line, element->name,
+						 "All elements are in the namespace of the root, or in none.",
+						 "element is in another namespace than the root");
+
+	copy_attributes(reader, node, element);
+
+	for (xmlNodePtr child = node->children; child != NULL; child = child->next)
+	{
+		if (child->type == XML_ELEMENT_NODE)
+			element->children = lappend(element->children,
+										copy_element(reader, child, element));
+		else if (child->type != XML_COMMENT_NODE &&
+				 child->type != XML_PI_NODE &&
+				 !xmlIsBlankNode(child))
+			element->has_text = true;
+	}
+
+	/* nothing below refers to these any longer */
+	node->ns = NULL;
+	xmlFreeNsList(node->nsDef);
+	node->nsDef = NULL;
+
+	if (strcmp(element->name, "Workflow") == 0 &&
+		(parent == NULL || parent->parent == NULL))
+		copy_workflow(reader, node, element);
+
+	return element;
+}
+
+/*
+ * Copy an element's attributes, and remove from the node those that are in a
+ * namespace.
+ */
+static void
+copy_attributes(XmlReader *reader, xmlNodePtr node, DefinitionElement *element)
+{
+	xmlAttrPtr	next;
+
+	for (xmlAttrPtr attr = node->properties; attr != NULL; attr = next)
+	{
+		int			line = scan_attribute(&reader->scan);
+		DefinitionAttribute *copy;
+		StringInfoData value;
+
+		next = attr->next;
+
+		if (attr->ns != NULL)
+		{
+			/* xsi:schemaLocation and the like are for editors */
+			if (!xmlStrEqual(attr->ns->href, (const xmlChar *) XSI_NAMESPACE))
+				definition_error(reader->def, ERRCODE_WF_DEFINITION, line, element->name,
+								 "Attributes are written without a prefix.",
+								 "attribute %s is in a namespace",
+								 from_utf8((const char *) attr->name));
+			xmlRemoveProp(attr);
+			continue;
+		}
+
+		copy = palloc0(sizeof(DefinitionAttribute));
+		copy->name = from_utf8((const char *) attr->name);
+		copy->line = line > 0 ? line : element->line;
+
+		/* without entities, a value is text and nothing else */
+		initStringInfo(&value);
+		for (xmlNodePtr part = attr->children; part != NULL; part = part->next)
+		{
+			if (part->type != XML_TEXT_NODE)
+				elog(ERROR, "unexpected node in the value of an attribute");
+			if (part->content != NULL)
+				appendStringInfoString(&value, (const char *) part->content);
+		}
+		copy->value = from_utf8(value.data);
+		element->attributes = lappend(element->attributes, copy);
+	}
+}
+
+/*
+ * Give a Workflow's element its source (as written, comments included) and
+ * the digest of its canonical form (C14N, without comments, processing
+ * instructions and white space between elements).
+ */
+static void
+copy_workflow(XmlReader *reader, xmlNodePtr node, DefinitionElement *element)
+{
+	xmlNodePtr	copy;
+	int			length;
+	bytea	   *data;
+	bytea	   *digest;
+
+	reader->copy = xmlNewDoc((const xmlChar *) "1.0");
+	reader->buffer = xmlBufferCreate();
+	copy = reader->copy ? xmlDocCopyNode(node, reader->copy, 1) : NULL;
+	if (reader->buffer == NULL || copy == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory")));
+	xmlDocSetRootElement(reader->copy, copy);
+
+	/* without an encoding, libxml2 writes ASCII and character references */
+	if (GetDatabaseEncoding() == PG_UTF8)
+		reader->copy->encoding = xmlStrdup((const xmlChar *) "UTF-8");
+	if (xmlNodeDump(reader->buffer, reader->copy, copy, 0, 0) < 0)
+		elog(ERROR, "could not write the definition");
+	element->source = from_utf8((const char *) xmlBufferContent(reader->buffer));
+
+	remove_insignificant(copy);
+	length = xmlC14NDocDumpMemory(reader->copy, NULL, XML_C14N_1_0, NULL, 0,
+								  &reader->canonical);
+	if (length < 0)
+		elog(ERROR, "could not write the definition in canonical form");
+
+	data = palloc(length + VARHDRSZ);
+	SET_VARSIZE(data, length + VARHDRSZ);
+	memcpy(VARDATA(data), reader->canonical, length);
+	digest = DatumGetByteaPP(DirectFunctionCall1(sha256_bytea, PointerGetDatum(data)));
+	Assert(VARSIZE_ANY_EXHDR(digest) == DEFINITION_DIGEST_LENGTH);
+	memcpy(element->digest, VARDATA_ANY(digest), DEFINITION_DIGEST_LENGTH);
+
+	/* a file may have many workflows */
+	xmlFree(reader->canonical);
+	reader->canonical = NULL;
+	xmlBufferFree(reader->buffer);
+	reader->buffer = NULL;
+	xmlFreeDoc(reader->copy);
+	reader->copy = NULL;
+}
+
+/*
+ * Remove comments, processing instructions and white space below a node.
+ */
+static void
+remove_insignificant(xmlNodePtr node)
+{
+	xmlNodePtr	next;
+
+	for (xmlNodePtr child = node->children; child != NULL; child = next)
+	{
+		next = child->next;
+		if (child->type == XML_ELEMENT_NODE)
+			remove_insignificant(child);
+		else if (child->type == XML_COMMENT_NODE ||
+				 child->type == XML_PI_NODE ||
+				 xmlIsBlankNode(child))
+		{
+			xmlUnlinkNode(child);
+			xmlFreeNode(child);
+		}
+	}
+}
+
+/* ------------------------------------------------------------------ lines */
+
+/*
+ * libxml2 knows the line on which a start tag ends.  People look for the line
+ * on which it begins, and for the line of an attribute, so the source is
+ * walked beside the tree.  It is well-formed and has no DTD, which makes this
+ * simple.
+ */
+static void
+scan_skip(SourceScan *scan, int n)
+{
+	for (; n > 0 && scan->pos < scan->end; n--)
+	{
+		if (*scan->pos++ == '\n')
+			scan->line++;
+	}
+}
+
+/* Move behind the next occurrence of what. */
+static void
+scan_past(SourceScan *scan, const char *what)
+{
+	size_t		len = strlen(what);
+
+	while (scan->pos < scan->end &&
+		   (scan->end - scan->pos < len || memcmp(scan->pos, what, len) != 0))
+		scan_skip(scan, 1);
+	scan_skip(scan, len);
+}
+
+static bool
+scan_sees(SourceScan *scan, const char *what)
+{
+	size_t		len = strlen(what);
+
+	return scan->end - scan->pos >= len && memcmp(scan->pos, what, len) == 0;
+}
+
+static bool
+is_xml_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/*
+ * Move behind the name of the next start tag and return its line.
+ */
+static int
+scan_start_tag(SourceScan *scan)
+{
+	while (scan->pos < scan->end)
+	{
+		if (scan_sees(scan, "<!--"))
+			scan_past(scan, "-->");
+		else if (scan_sees(scan, "<![CDATA["))
+			scan_past(scan, "]]>");
+		else if (scan_sees(scan, "<?"))
+			scan_past(scan, "?>");
+		else if (scan_sees(scan, "</"))
+			scan_past(scan, ">");
+		else if (scan_sees(scan, "<"))
+		{
+			int			line = scan->line;
+
+			while (scan->pos < scan->end && !is_xml_space(*scan->pos) &&
+				   *scan->pos != '>' && *scan->pos != '/')
+				scan_skip(scan, 1);
+			return line;
+		}
+		else
+			scan_skip(scan, 1);
+	}
+	return scan->line;
+}
+
+/*
+ * Within a start tag, move behind the next attribute that is not a namespace
+ * declaration and return its line; 0 if there is none.
+ */
+static int
+scan_attribute(SourceScan *scan)
+{
+	for (;;)
+	{
+		bool		is_xmlns;
+		int			line;
+		char		quote[2] = {0};
+
+		while (scan->pos < scan->end && is_xml_space(*scan->pos))
+			scan_skip(scan, 1);
+		if (scan->pos >= scan->end || *scan->pos == '>' || *scan->pos == '/')
+			return 0;
+
+		line = scan->line;
+		is_xmlns = scan_sees(scan, "xmlns=") || scan_sees(scan, "xmlns:") ||
+			scan_sees(scan, "xmlns ");
+		while (scan->pos < scan->end && *scan->pos != '"' && *scan->pos != '\'')
+			scan_skip(scan, 1);
+		if (scan->pos >= scan->end)
+			return 0;
+		quote[0] = *scan->pos;
+		scan_skip(scan, 1);
+		scan_past(scan, quote);
+		if (!is_xmlns)
+			return line;
+	}
+}
+
+/* ------------------------------------------------------------------- text */
+
+/*
+ * Return a string of libxml2's in the server's encoding, as a copy in the
+ * current memory context.
+ */
+static char *
+from_utf8(const char *text)
+{
+	char	   *copy = pstrdup(text);
+
+	return pg_any_to_server(copy, strlen(copy), PG_UTF8);
+}
+
+/*
+ * The same for a message, which may have been cut in the middle of a
+ * character: never fails, and ends on one line.
+ */
+static char *
+from_libxml(const char *text)
+{
+	char	   *copy = pstrdup(text);
+	int			len = strlen(copy);
+
+	while (len > 0 && is_xml_space(copy[len - 1]))
+		copy[--len] = '\0';
+
+	if (GetDatabaseEncoding() != PG_UTF8 ||
+		pg_encoding_verifymbstr(PG_UTF8, copy, len) != len)
+	{
+		for (char *p = copy; *p; p++)
+		{
+			if (IS_HIGHBIT_SET(*p))
+				*p = '?';
+		}
+	}
+	return copy;
+}

@@ -1,0 +1,549 @@
+/*-------------------------------------------------------------------------
+ *
+ * deploy.c
+ *		Definitions in SQL: deploy, validate, export.
+ *
+ * A version of a workflow is immutable.  Deploying what the newest version
+ * already says gives that version back, so that deploy can be run as often as
+ * one likes.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/acl.h"
+#include "utils/inval.h"
+#include "utils/json.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#include "utils/xml.h"
+
+#include "definition.h"
+#include "errcodes.h"
+
+PG_FUNCTION_INFO_V1(idflow_deploy);
+PG_FUNCTION_INFO_V1(idflow_validate);
+PG_FUNCTION_INFO_V1(idflow_export);
+PG_FUNCTION_INFO_V1(idflow_workflow_changed);
+
+/* who called, while we act as the extension's owner */
+typedef struct SavedUser
+{
+	Oid			userid;
+	int			sec_context;
+} SavedUser;
+
+static void become_table_owner(SavedUser *saved);
+static void restore_saved_user(SavedUser *saved);
+static void report_messages(Definition *def);
+static void deploy_workflow(WorkflowDefinition *workflow, const char *deployer,
+							ReturnSetInfo *rsinfo);
+static HeapTuple same_newest_version(WorkflowDefinition *workflow);
+static void insert_activities(int64 workflow_id, WorkflowDefinition *workflow);
+static Datum options_datum(List *options);
+static Datum actors_datum(List *actors);
+static Datum text_or_null(const char *s, char *isnull);
+
+/*
+ * idflow.deploy(definition xml) RETURNS SETOF idflow.workflow: make each
+ * workflow of the definition a new version, unless its newest version says
+ * the same already, and return the versions.
+ */
+Datum
+idflow_deploy(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	MemoryContext context;
+	MemoryContext oldcontext;
+	Definition *def;
+	xmltype    *xml;
+	char	   *deployer;
+	SavedUser	saved;
+	ListCell   *lc;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("definition must not be null")));
+
+	InitMaterializedSRF(fcinfo, 0);
+
+	context = AllocSetContextCreate(CurrentMemoryContext, "idflow definition",
+									ALLOCSET_DEFAULT_SIZES);
+	oldcontext = MemoryContextSwitchTo(context);
+
+	xml = PG_GETARG_XML_P(0);
+	def = definition_read(VARDATA(xml), VARSIZE(xml) - VARHDRSZ);
+	report_messages(def);
+
+	deployer = GetUserNameFromId(GetUserId(), false);
+
+	become_table_owner(&saved);
+	SPI_connect();
+
+	/* versions of one name are numbered one after the other */
+	if (SPI_execute("LOCK TABLE idflow.workflow IN SHARE ROW EXCLUSIVE MODE",
+					false, 0) != SPI_OK_UTILITY)
+		elog(ERROR, "could not lock idflow.workflow");
+
+	foreach(lc, def->workflows)
+		deploy_workflow((WorkflowDefinition *) lfirst(lc), deployer, rsinfo);
+
+	SPI_finish();
+	restore_saved_user(&saved);
+
+	MemoryContextSwitchTo(oldcontext);
+	MemoryContextDelete(context);
+
+	return (Datum) 0;
+}
+
+/*
+ * idflow.validate(definition text) RETURNS TABLE (severity, line, element,
+ * message, hint): what deploy would say; no row if all is well.
+ */
+Datum
+idflow_validate(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	MemoryContext context;
+	MemoryContext oldcontext;
+	Definition *def;
+	text	   *definition;
+	ListCell   *lc;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("definition must not be null")));
+
+	InitMaterializedSRF(fcinfo, 0);
+
+	context = AllocSetContextCreate(CurrentMemoryContext, "idflow definition",
+									ALLOCSET_DEFAULT_SIZES);
+	oldcontext = MemoryContextSwitchTo(context);
+
+	definition = PG_GETARG_TEXT_PP(0);
+	def = definition_read(VARDATA_ANY(definition), VARSIZE_ANY_EXHDR(definition));
+
+	foreach(lc, def->messages)
+	{
+		DefinitionMessage *message = (DefinitionMessage *) lfirst(lc);
+		Datum		values[5] = {0};
+		bool		nulls[5] = {0};
+
+		values[0] = CStringGetTextDatum(message->is_error ? "error" : "warning");
+		if (message->line > 0)
+			values[1] = Int32GetDatum(message->line);
+		else
+			nulls[1] = true;
+		if (message->element)
+			values[2] = CStringGetTextDatum(message->element);
+		else
+			nulls[2] = true;
+		values[3] = CStringGetTextDatum(message->message);
+		if (message->hint)
+			values[4] = CStringGetTextDatum(message->hint);
+		else
+			nulls[4] = true;
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+
+	MemoryContextSwitchTo(oldcontext);
+	MemoryContextDelete(context);
+
+	return (Datum) 0;
+}
+
+/*
+ * idflow.export(workflow text, version int) RETURNS xml: a version's
+ * definition as it was deployed; NULL means the newest version.
+ */
+Datum
+idflow_export(PG_FUNCTION_ARGS)
+{
+	Oid			argtypes[2] = {TEXTOID, INT4OID};
+	Datum		args[2] = {0};
+	char		nulls[2] = {' ', ' '};
+	MemoryContext oldcontext = CurrentMemoryContext;
+	SavedUser	saved;
+	char	   *name;
+	char	   *definition = NULL;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("workflow must not be null")));
+
+	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	args[0] = PG_GETARG_DATUM(0);
+	if (PG_ARGISNULL(1))
+		nulls[1] = 'n';
+	else
+		args[1] = PG_GETARG_DATUM(1);
+
+	become_table_owner(&saved);
+	SPI_connect();
+	if (SPI_execute_with_args("SELECT w.definition::pg_catalog.text"
+							  "  FROM idflow.workflow AS w"
+							  " WHERE w.name OPERATOR(pg_catalog.=) $1"
+							  "   AND ($2 IS NULL OR w.version OPERATOR(pg_catalog.=) $2)"
+							  " ORDER BY w.version DESC LIMIT 1",
+							  2, argtypes, args, nulls, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read idflow.workflow");
+	if (SPI_processed == 1)
+		definition = MemoryContextStrdup(oldcontext,
+										 SPI_getvalue(SPI_tuptable->vals[0],
+													  SPI_tuptable->tupdesc, 1));
+	SPI_finish();
+	restore_saved_user(&saved);
+
+	if (definition == NULL && PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_WF_UNDEFINED_WORKFLOW),
+				 errmsg("workflow \"%s\" does not exist", name),
+				 errhint("Definitions are made by idflow.deploy().")));
+	if (definition == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_WF_UNDEFINED_WORKFLOW),
+				 errmsg("workflow \"%s\" has no version %d", name, PG_GETARG_INT32(1)),
+				 errhint("Versions are listed in idflow.workflow.")));
+
+	PG_RETURN_XML_P(cstring_to_text(definition));
+}
+
+/*
+ * idflow.workflow_changed() RETURNS trigger: on idflow.workflow, ENABLE
+ * ALWAYS.  Tells every session, at its next statement after the commit, that
+ * what it has cached of the table is out of date.  Looks nothing up, so that
+ * it works while the extension is being made or restored.
+ */
+Datum
+idflow_workflow_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by trigger manager",
+						"idflow.workflow_changed")));
+
+	CacheInvalidateRelcache(trigdata->tg_relation);
+	PG_RETURN_POINTER(NULL);
+}
+
+/* ------------------------------------------------------------------- users */
+
+/*
+ * Become the owner of idflow's tables.  If an error is thrown, the end of the
+ * (sub)transaction restores the user.
+ */
+static void
+become_table_owner(SavedUser *saved)
+{
+	Oid			relid = get_relname_relid("workflow",
+										  get_namespace_oid("idflow", false));
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "table idflow.workflow does not exist");
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+
+	GetUserIdAndSecContext(&saved->userid, &saved->sec_context);
+	SetUserIdAndSecContext(owner,
+						   saved->sec_context | SECURITY_LOCAL_USERID_CHANGE);
+}
+
+static void
+restore_saved_user(SavedUser *saved)
+{
+	SetUserIdAndSecContext(saved->userid, saved->sec_context);
+}
+
+/* ---------------------------------------------------------------- messages */
+
+/* Return a message with its place, in the current memory context. */
+static char *
+format_message(DefinitionMessage *message)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	if (message->line > 0)
+		appendStringInfo(&buf, "line %d: ", message->line);
+	if (message->element)
+		appendStringInfo(&buf, "element <%s>: ", message->element);
+	appendStringInfoString(&buf, message->message);
+	return buf.data;
+}
+
+/*
+ * Report a definition's messages: the first error as an ERROR that lists the
+ * others in its DETAIL; if there is none, each warning as a WARNING.
+ */
+static void
+report_messages(Definition *def)
+{
+	DefinitionMessage *first = NULL;
+	StringInfoData detail;
+	ListCell   *lc;
+	int			shown = 0;
+
+	initStringInfo(&detail);
+	foreach(lc, def->messages)
+	{
+		DefinitionMessage *message = (DefinitionMessage *) lfirst(lc);
+
+		if (!message->is_error)
+			continue;
+		if (first == NULL)
+			first = message;
+		appendStringInfo(&detail, "%s%s", shown++ > 0 ? "\n" : "",
+						 format_message(message));
+	}
+	if (def->nerrors > shown)
+		appendStringInfo(&detail, "\n%d more", def->nerrors - shown);
+
+	if (first != NULL)
+		ereport(ERROR,
+				(errcode(first->sqlstate),
+				 errmsg_internal("%s", format_message(first)),
+				 def->nerrors > 1 ? errdetail_internal("%s", detail.data) : 0,
+				 first->hint ? errhint("%s", first->hint) : 0));
+
+	foreach(lc, def->messages)
+	{
+		DefinitionMessage *message = (DefinitionMessage *) lfirst(lc);
+
+		ereport(WARNING,
+				(errmsg_internal("%s", format_message(message)),
+				 message->hint ? errhint("%s", message->hint) : 0));
+	}
+}
+
+/* ------------------------------------------------------------------ tables */
+
+/*
+ * Write one workflow, if it is new, and put its row into the result.  Called
+ * within SPI, as the owner, with the table locked.
+ */
+static void
+deploy_workflow(WorkflowDefinition *workflow, const char *deployer,
+				ReturnSetInfo *rsinfo)
+{
+	Oid			argtypes[12] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT4OID,
+	BOOLOID, BOOLOID, TEXTOID, JSONBOID, XMLOID, BYTEAOID, NAMEOID};
+	Datum		args[12];
+	char		nulls[13] = "            ";
+	HeapTuple	row = same_newest_version(workflow);
+	bytea	   *digest;
+	bool		isnull;
+	int64		id;
+
+	if (row != NULL)
+	{
+		tuplestore_puttuple(rsinfo->setResult, row);
+		return;
+	}
+
+	digest = palloc(VARHDRSZ + DEFINITION_DIGEST_LENGTH);
+	SET_VARSIZE(digest, VARHDRSZ + DEFINITION_DIGEST_LENGTH);
+	memcpy(VARDATA(digest), workflow->digest, DEFINITION_DIGEST_LENGTH);
+
+	args[0] = CStringGetTextDatum(workflow->name);
+	args[1] = CStringGetTextDatum(workflow->display_name);
+	args[2] = text_or_null(workflow->title, &nulls[2]);
+	args[3] = text_or_null(workflow->subject, &nulls[3]);
+	args[4] = Int32GetDatum(workflow->max_steps);
+	args[5] = BoolGetDatum(workflow->four_eyes);
+	args[6] = BoolGetDatum(workflow->exact);
+	args[7] = CStringGetTextDatum(workflow->nested);
+	args[8] = options_datum(workflow->options);
+	args[9] = CStringGetTextDatum(workflow->source);
+	args[10] = PointerGetDatum(digest);
+	args[11] = DirectFunctionCall1(namein, CStringGetDatum(deployer));
+
+	if (SPI_execute_with_args("INSERT INTO idflow.workflow AS w"
+							  " (name, version, display_name, title, subject, max_steps,"
+							  "  four_eyes, exact, nested, options, definition, digest, deployed_by)"
+							  " SELECT $1, 1 OPERATOR(pg_catalog.+) COALESCE(pg_catalog.max(o.version), 0),"
+							  "        $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12"
+							  "   FROM idflow.workflow AS o WHERE o.name OPERATOR(pg_catalog.=) $1"
+							  " RETURNING w.*",
+							  12, argtypes, args, nulls, false, 0) != SPI_OK_INSERT_RETURNING ||
+		SPI_processed != 1)
+		elog(ERROR, "could not write idflow.workflow");
+
+	row = SPI_tuptable->vals[0];
+	id = DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc,
+									 SPI_fnumber(SPI_tuptable->tupdesc, "id"),
+									 &isnull));
+	tuplestore_puttuple(rsinfo->setResult, row);
+
+	insert_activities(id, workflow);
+}
+
+/*
+ * Return the newest version's row if it says what the workflow says, and the
+ * role that deployed it, on whose behalf its expressions run, still exists;
+ * else NULL.
+ */
+static HeapTuple
+same_newest_version(WorkflowDefinition *workflow)
+{
+	Oid			argtypes[1] = {TEXTOID};
+	Datum		args[1];
+	Datum		digest;
+	Datum		deployed_by;
+	bytea	   *bytes;
+	HeapTuple	row;
+	bool		isnull;
+
+	args[0] = CStringGetTextDatum(workflow->name);
+	if (SPI_execute_with_args("SELECT w.* FROM idflow.workflow AS w"
+							  " WHERE w.name OPERATOR(pg_catalog.=) $1"
+							  " ORDER BY w.version DESC LIMIT 1",
+							  1, argtypes, args, NULL, false, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read idflow.workflow");
+	if (SPI_processed == 0)
+		return NULL;
+
+	row = SPI_tuptable->vals[0];
+	digest = SPI_getbinval(row, SPI_tuptable->tupdesc,
+						   SPI_fnumber(SPI_tuptable->tupdesc, "digest"), &isnull);
+	bytes = DatumGetByteaPP(digest);
+	if (VARSIZE_ANY_EXHDR(bytes) != DEFINITION_DIGEST_LENGTH ||
+		memcmp(VARDATA_ANY(bytes), workflow->digest, DEFINITION_DIGEST_LENGTH) != 0)
+		return NULL;
+
+	deployed_by = SPI_getbinval(row, SPI_tuptable->tupdesc,
+								SPI_fnumber(SPI_tuptable->tupdesc, "deployed_by"),
+								&isnull);
+	if (!OidIsValid(get_role_oid(NameStr(*DatumGetName(deployed_by)), true)))
+		return NULL;
+
+	return row;
+}
+
+/*
+ * Write a new version's activities.
+ */
+static void
+insert_activities(int64 workflow_id, WorkflowDefinition *workflow)
+{
+	Oid			argtypes[8] = {INT8OID, INT4OID, TEXTOID, TEXTOID, TEXTOID,
+	TEXTOID, JSONBOID, JSONBOID};
+	SPIPlanPtr	plan;
+	ListCell   *lc;
+	int			position = 0;
+
+	plan = SPI_prepare("INSERT INTO idflow.activity"
+					   " (workflow, position, name, display_name, template,"
+					   "  if_expression, actors, options)"
+					   " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+					   8, argtypes);
+	if (plan == NULL)
+		elog(ERROR, "could not prepare an insert into idflow.activity");
+
+	foreach(lc, workflow->activities)
+	{
+		ActivityDefinition *activity = (ActivityDefinition *) lfirst(lc);
+		Datum		args[8];
+		char		nulls[9] = "        ";
+
+		args[0] = Int64GetDatum(workflow_id);
+		args[1] = Int32GetDatum(++position);
+		args[2] = CStringGetTextDatum(activity->name);
+		args[3] = CStringGetTextDatum(activity->display_name);
+		args[4] = CStringGetTextDatum(activity->template->name);
+		args[5] = text_or_null(activity->if_expression, &nulls[5]);
+		args[6] = actors_datum(activity->actors);
+		args[7] = options_datum(activity->options);
+		if (SPI_execute_plan(plan, args, nulls, false, 0) != SPI_OK_INSERT)
+			elog(ERROR, "could not write idflow.activity");
+	}
+	SPI_freeplan(plan);
+}
+
+static Datum
+text_or_null(const char *s, char *isnull)
+{
+	if (s == NULL)
+	{
+		*isnull = 'n';
+		return (Datum) 0;
+	}
+	return CStringGetTextDatum(s);
+}
+
+/*
+ * Return options as a jsonb object.
+ */
+static Datum
+options_datum(List *options)
+{
+	StringInfoData json;
+	ListCell   *lc;
+
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '{');
+	foreach(lc, options)
+	{
+		DefinitionOption *option = (DefinitionOption *) lfirst(lc);
+
+		if (json.len > 1)
+			appendStringInfoChar(&json, ',');
+		escape_json(&json, option->name);
+		appendStringInfoChar(&json, ':');
+		if (option->is_boolean)
+			appendStringInfoString(&json, option->value);
+		else
+			escape_json(&json, option->value);
+	}
+	appendStringInfoChar(&json, '}');
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
+}
+
+/*
+ * Return actors as a jsonb array of objects with one key each.
+ */
+static Datum
+actors_datum(List *actors)
+{
+	StringInfoData json;
+	ListCell   *lc;
+
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '[');
+	foreach(lc, actors)
+	{
+		ActorDefinition *actor = (ActorDefinition *) lfirst(lc);
+
+		if (json.len > 1)
+			appendStringInfoChar(&json, ',');
+		appendStringInfo(&json, "{\"%s\":",
+						 actor->profile ? "profile" :
+						 actor->principal ? "principal" : "expression");
+		escape_json(&json, actor->profile ? actor->profile :
+					actor->principal ? actor->principal : actor->expression);
+		appendStringInfoChar(&json, '}');
+	}
+	appendStringInfoChar(&json, ']');
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
+}

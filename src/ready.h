@@ -1,0 +1,21 @@
+/*-------------------------------------------------------------------------
+ *
+ * ready.h
+ *		What the library carries of workflows/.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef IDFLOW_READY_H
+#define IDFLOW_READY_H
+
+typedef struct ReadyDefinition
+{
+	const char *name;
+	const char *description;	/* first paragraph of its first comment */
+	const char *xml;
+} ReadyDefinition;
+
+extern const char *const ready_schema;	/* workflows/idflow.rng */
+extern const ReadyDefinition *ready_lookup(const char *name);
+
+#endif							/* IDFLOW_READY_H */
