@@ -78,13 +78,13 @@ server_user() {
 # as_server COMMAND...: run it as the server's user, in a plain environment
 # whose messages, time zone and client settings are the same everywhere.
 as_server() {
-	local prefix=()
+	local as=()
 	if [ "$(id -u)" = 0 ]; then
-		prefix=(runuser -u "$SERVER_USER" --)
+		as=(runuser -u "$SERVER_USER" --)
 	fi
 	(
 		cd "$WORK" || exit 1
-		exec "${prefix[@]}" env -u PGHOST -u PGPORT -u PGDATABASE -u PGUSER -u PGOPTIONS -u PGSERVICE \
+		exec "${as[@]}" env -u PGHOST -u PGPORT -u PGDATABASE -u PGUSER -u PGOPTIONS -u PGSERVICE \
 			-u PGPASSWORD -u PGDATA -u LANGUAGE -u MAKEFLAGS -u MFLAGS -u MAKELEVEL \
 			HOME="$WORK/home" LC_ALL=C.UTF-8 TZ=UTC PSQLRC=/dev/null PATH="$PGBIN:$PATH" \
 			"$@" </dev/null

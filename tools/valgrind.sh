@@ -7,8 +7,8 @@
 #        PGSRC   a PostgreSQL source tree of a release, 15 to 18
 #        TEST    names from sql/schedule; all of them where none is given
 #
-# The server is built once, into $ASSERT_PREFIX (tmp_check/assert-MAJOR).
-# "PG_CONFIG=$ASSERT_PREFIX/bin/pg_config make check" runs every test on it,
+# The server is built once, into ASSERT_PREFIX (~/.cache/idflow/assert-MAJOR).
+# "make check PG_CONFIG=ASSERT_PREFIX/bin/pg_config" runs every test on it,
 # with assertions but without valgrind.
 set -euo pipefail
 # shellcheck source=tools/lib.sh
@@ -20,7 +20,7 @@ command -v valgrind >/dev/null || die "install valgrind first"
 [ -f "$source/src/tools/valgrind.supp" ] || die "$source is no PostgreSQL source tree"
 source=$(cd "$source" && pwd)
 major=$(sed -n "s/^PACKAGE_VERSION='\([0-9]*\).*/\1/p" "$source/configure")
-prefix=${ASSERT_PREFIX:-$ROOT/tmp_check/assert-$major}
+prefix=${ASSERT_PREFIX:-${XDG_CACHE_HOME:-$HOME/.cache}/idflow/assert-$major}
 
 cleanup() {
 	local status=$?
