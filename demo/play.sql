@@ -32,7 +32,7 @@ GRANT SET ON PARAMETER idflow.actor TO hr_app;
 \echo
 \set ECHO queries
 SELECT idflow.set_directory('hr.directory');
-SELECT profile, principal, display_name FROM idflow.directory WHERE profile = 'hr_manager' ORDER BY principal;
+SELECT profile, principal, display_name FROM idflow.directory WHERE profile IN ('hr_manager', 'resource_owner') ORDER BY profile, principal;
 \set ECHO none
 
 \echo 'Four workflows come with idflow. They are deployed as they are, and each is put in front'
@@ -149,7 +149,7 @@ INSERT INTO hr.role_grant (person_id, role_name) VALUES (9999, 'payroll_reader')
 SELECT principal, via FROM idflow.decider WHERE request = idflow.last_request() AND vote IS NULL ORDER BY principal;
 COMMIT;
 \set ECHO none
-\echo 'Greta Olsen declines.'
+\echo 'Greta Olsen owns that resource, and declines.'
 \echo
 \set ECHO queries
 BEGIN;
