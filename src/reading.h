@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * reading.h
- *	  What the files behind the reports share: actor.c, directory.c,
- *	  reading.c, image_json.c, diff.c.
+ *	  What the files behind the reports share.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,5 +13,45 @@
 /* ------------------------------------------------------------- actor.c */
 
 extern char *actor_lookup(bool *is_explicit);
+
+/* ----------------------------------------------------------- reading.c */
+
+/* How much of a request somebody may see. */
+typedef enum Viewer
+{
+	VIEWER_NONE,				/* nothing */
+	VIEWER_OWN,					/* requester, subject: what he wrote, and what
+								 * he may SELECT */
+	VIEWER_ALL					/* who decides or decided; auditors */
+} Viewer;
+
+/*
+ * What a viewer may see of one change.  Positions are the layout's, from 1;
+ * the arrays are NULL for VIEWER_ALL.
+ */
+typedef struct Sight
+{
+	Viewer		viewer;
+	bool	   *selectable;		/* may SELECT the column */
+	bool	   *written;		/* drafted by the requester himself */
+	bool		row_visible;	/* row-level security shows him the row */
+} Sight;
+
+extern Viewer viewer_of(int64 request);
+extern List *reading_changes(int64 request, int seq);
+extern Sight *sight_of(Change *change, Viewer viewer);
+extern bool sight_of_draft(Sight *sight, int position);
+extern bool sight_of_row(Sight *sight, int position);
+extern AttrNumber layout_attribute(Layout *layout, Oid relid, int position);
+
+/* -------------------------------------------------------------- live.c */
+
+extern char **live_values(Change *change, bool *exists);
+extern bool live_row_visible(Change *change);
+
+/* -------------------------------------------------------- image_json.c */
+
+extern void json_add_value(StringInfo buf, const char *type, const char *value);
+extern Datum json_of_positions(Layout *layout, List *positions, List *values);
 
 #endif							/* IDFLOW_READING_H */

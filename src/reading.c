@@ -1,0 +1,372 @@
+/*-------------------------------------------------------------------------
+ *
+ * reading.c
+ *	  Who sees which request, and how much of it.
+ *
+ * A request is seen by its requester and its subject, by whoever may act on
+ * it and by whoever acted on it; that is idflow.visible(), which the policies
+ * of the tables call.  Images disclose no more than the table: the requester
+ * sees the values he wrote, and of the others those that he may SELECT.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "idflow.h"
+#include "reading.h"
+
+PG_FUNCTION_INFO_V1(idflow_visible);
+PG_FUNCTION_INFO_V1(idflow_change_image);
+
+/*
+ * idflow.visible(): numbers of the requests that the actor may see by his
+ * name; the rights of auditors and admins are policies of their own.
+ */
+Datum
+idflow_visible(PG_FUNCTION_ARGS)
+{
+	static StorePlan plan = {
+		"SELECT r.id FROM idflow.request r WHERE r.requester OPERATOR(pg_catalog.=) $1"
+		" UNION SELECT r.id FROM idflow.request r WHERE r.subject OPERATOR(pg_catalog.=) $1"
+		" UNION SELECT c.request FROM idflow.candidate c WHERE c.key OPERATOR(pg_catalog.=) ANY ($2)"
+		" UNION SELECT v.request FROM idflow.vote v WHERE v.principal OPERATOR(pg_catalog.=) $1"
+		" UNION SELECT r.id FROM idflow.request r"
+		" WHERE r.editors OPERATOR(pg_catalog.@>) ARRAY[$1] AND r.editors OPERATOR(pg_catalog.<>) '{}'",
+		2, {TEXTOID, TEXTARRAYOID}
+	};
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	bool		is_explicit;
+	char	   *actor = actor_lookup(&is_explicit);
+	Datum		values[2];
+	UserSwitch	save;
+
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	values[0] = CStringGetTextDatum(actor);
+	values[1] = text_array_datum(actor_keys(actor));
+
+	store_begin(&save);
+	(void) store_exec(&plan, values, NULL, true);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool		isnull;
+		Datum		id = spi_datum(SPI_tuptable->vals[i], 1, &isnull);
+
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, &id, &isnull);
+	}
+	store_end(&save);
+	return (Datum) 0;
+}
+
+/*
+ * viewer_of: how much the one who asks may see of a request.
+ *
+ * The current role counts for the rights of a role, as in any statement; the
+ * actor for those of a person.  A requester to whom his own request was given
+ * back is a candidate of it, and still sees it as the requester.
+ */
+Viewer
+viewer_of(int64 request)
+{
+	static StorePlan plan = {
+		"SELECT r.requester OPERATOR(pg_catalog.=) $2 OR coalesce(r.subject OPERATOR(pg_catalog.=) $2, false),"
+		" r.editors OPERATOR(pg_catalog.@>) ARRAY[$2],"
+		" EXISTS (SELECT FROM idflow.candidate c WHERE c.request OPERATOR(pg_catalog.=) $1"
+		" AND c.key OPERATOR(pg_catalog.=) ANY ($3)"
+		" AND c.source OPERATOR(pg_catalog.=) ANY ('{Actor,Added}'))"
+		" OR EXISTS (SELECT FROM idflow.vote v WHERE v.request OPERATOR(pg_catalog.=) $1"
+		" AND v.principal OPERATOR(pg_catalog.=) $2),"
+		" EXISTS (SELECT FROM idflow.candidate c WHERE c.request OPERATOR(pg_catalog.=) $1"
+		" AND c.key OPERATOR(pg_catalog.=) ANY ($3))"
+		" FROM idflow.request r WHERE r.id OPERATOR(pg_catalog.=) $1",
+		3, {INT8OID, TEXTOID, TEXTARRAYOID}
+	};
+	bool		is_explicit;
+	char	   *actor;
+	Datum		values[3];
+	UserSwitch	save;
+	Viewer		viewer = VIEWER_NONE;
+
+	if (role_is_auditor(GetUserId()))
+		return VIEWER_ALL;
+
+	actor = actor_lookup(&is_explicit);
+	values[0] = Int64GetDatum(request);
+	values[1] = CStringGetTextDatum(actor);
+	values[2] = text_array_datum(actor_keys(actor));
+
+	store_begin(&save);
+	if (store_exec(&plan, values, NULL, true) > 0)
+	{
+		HeapTuple	row = SPI_tuptable->vals[0];
+		bool		isnull;
+		bool		own = DatumGetBool(spi_datum(row, 1, &isnull));
+		bool		edited = DatumGetBool(spi_datum(row, 2, &isnull));
+		bool		decides = DatumGetBool(spi_datum(row, 3, &isnull));
+		bool		acts = DatumGetBool(spi_datum(row, 4, &isnull));
+
+		if (decides || (!own && (acts || edited)))
+			viewer = VIEWER_ALL;
+		else if (own)
+			viewer = VIEWER_OWN;
+	}
+	store_end(&save);
+	return viewer;
+}
+
+/* An image that a row of change_data holds at a column and the next. */
+static Image *
+image_at(HeapTuple row, int column)
+{
+	bool		columns_null;
+	bool		values_null;
+	Datum		columns = spi_datum(row, column, &columns_null);
+	Datum		values = spi_datum(row, column + 1, &values_null);
+
+	return image_from_arrays(columns, columns_null, values, values_null);
+}
+
+/*
+ * reading_changes: the changes of a request, or the one of this seq if it is
+ * not 0, in the current memory context.  Takes no lock.
+ */
+List *
+reading_changes(int64 request, int seq)
+{
+	static StorePlan plan = {
+		"SELECT d.seq, d.revision, d.target::pg_catalog.oid, d.target_name, d.operation, d.layout,"
+		" d.written, d.key_columns, d.key, d.old_columns, d.old_image, d.new_columns, d.new_image"
+		" FROM idflow.change_data d WHERE d.request OPERATOR(pg_catalog.=) $1"
+		" AND ($2 OPERATOR(pg_catalog.=) 0 OR d.seq OPERATOR(pg_catalog.=) $2)"
+		" AND d.superseded IS NULL ORDER BY d.seq",
+		2, {INT8OID, INT4OID}
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	Datum		values[2] = {Int64GetDatum(request), Int32GetDatum(seq)};
+	UserSwitch	save;
+	SPITupleTable *table;
+	uint64		n;
+	List	   *changes = NIL;
+
+	store_begin(&save);
+	n = store_exec(&plan, values, NULL, true);
+	table = SPI_tuptable;
+	MemoryContextSwitchTo(caller);
+	for (uint64 i = 0; i < n; i++)
+	{
+		HeapTuple	row = table->vals[i];
+		Change	   *change = palloc0(sizeof(Change));
+		char	   *operation;
+		bool		isnull;
+		Datum		written;
+
+		SPI_tuptable = table;	/* looking up a layout may move it */
+		change->seq = spi_int32(row, 1);
+		change->revision = spi_int32(row, 2);
+		change->target = DatumGetObjectId(spi_datum(row, 3, &isnull));
+		change->target_name = spi_text(row, 4);
+		operation = spi_text(row, 5);
+		change->operation = operation[0] == 'I' ? CMD_INSERT :
+			operation[0] == 'U' ? CMD_UPDATE : CMD_DELETE;
+		written = spi_datum(row, 7, &isnull);
+		change->written_known = !isnull;
+		if (!isnull)
+		{
+			Datum	   *elems;
+			int			nelems;
+
+			deconstruct_array(DatumGetArrayTypeP(written), INT2OID, 2, true, TYPALIGN_SHORT,
+							  &elems, NULL, &nelems);
+			for (int j = 0; j < nelems; j++)
+				change->written = bms_add_member(change->written, DatumGetInt16(elems[j]));
+		}
+		change->key = image_at(row, 8);
+		change->old_image = image_at(row, 10);
+		change->new_image = image_at(row, 12);
+		change->layout = layout_by_id(spi_int64(row, 6));
+		changes = lappend(changes, change);
+	}
+	store_end(&save);
+	return changes;
+}
+
+/*
+ * layout_attribute: the attribute that a position of a layout stands for in
+ * the relation as it is now; InvalidAttrNumber if it has none any more.
+ */
+AttrNumber
+layout_attribute(Layout *layout, Oid relid, int position)
+{
+	AttrNumber	attnum = get_attnum(relid, layout->names[position - 1]);
+
+	return attnum == layout->attnums[position - 1] ? attnum : InvalidAttrNumber;
+}
+
+/*
+ * Did the requester's statement give this column of an INSERT a value?  Where
+ * the statement's columns are not known, a column that has a default may have
+ * got its value from that.
+ */
+static bool
+insert_wrote(Change *change, int position)
+{
+	HeapTuple	tuple;
+	bool		fills_itself;
+	AttrNumber	attnum;
+
+	if (change->written_known)
+		return bms_is_member(position, change->written);
+
+	attnum = layout_attribute(change->layout, change->target, position);
+	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(change->target), Int16GetDatum(attnum));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	fills_itself = ((Form_pg_attribute) GETSTRUCT(tuple))->atthasdef ||
+		((Form_pg_attribute) GETSTRUCT(tuple))->attidentity != '\0';
+	ReleaseSysCache(tuple);
+	return !fills_itself;
+}
+
+/*
+ * sight_of: what a viewer may see of a change, in the current memory context.
+ */
+Sight *
+sight_of(Change *change, Viewer viewer)
+{
+	Sight	   *sight = palloc0(sizeof(Sight));
+	Layout	   *layout = change->layout;
+	bool		exists;
+	bool		whole;
+
+	sight->viewer = viewer;
+	if (viewer != VIEWER_OWN)
+		return sight;
+
+	sight->selectable = palloc0((layout->ncolumns + 1) * sizeof(bool));
+	sight->written = palloc0((layout->ncolumns + 1) * sizeof(bool));
+	exists = get_rel_name(change->target) != NULL;
+	whole = exists && pg_class_aclcheck(change->target, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+	for (int p = 1; p <= layout->ncolumns; p++)
+	{
+		AttrNumber	attnum = exists ? layout_attribute(layout, change->target, p) : 0;
+
+		if (attnum != InvalidAttrNumber)
+			sight->selectable[p] = whole ||
+				pg_attribute_aclcheck(change->target, attnum, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+
+		/* an UPDATE's new image holds touched columns only: he touched them */
+		sight->written[p] = change->operation == CMD_UPDATE ||
+			(change->operation == CMD_INSERT && exists && insert_wrote(change, p));
+	}
+	/* an INSERT's row is the draft's own, there is none to hide */
+	sight->row_visible = exists &&
+		(change->operation == CMD_INSERT || live_row_visible(change));
+	return sight;
+}
+
+/* sight_of_draft: may the drafted value at this position be shown? */
+bool
+sight_of_draft(Sight *sight, int position)
+{
+	switch (sight->viewer)
+	{
+		case VIEWER_ALL:
+			return true;
+		case VIEWER_OWN:
+			return sight->written[position] || sight->selectable[position];
+		default:
+			return false;
+	}
+}
+
+/* sight_of_row: may the table's own value at this position be shown? */
+bool
+sight_of_row(Sight *sight, int position)
+{
+	switch (sight->viewer)
+	{
+		case VIEWER_ALL:
+			return true;
+		case VIEWER_OWN:
+			return sight->selectable[position] && sight->row_visible;
+		default:
+			return false;
+	}
+}
+
+/*
+ * idflow.change_image(request, seq, part): an image of a change as jsonb; part
+ * is key, old or new.  Columns that the one who asks may not see are left out;
+ * null if none is left.
+ */
+Datum
+idflow_change_image(PG_FUNCTION_ARGS)
+{
+	char	   *part = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	bool		want_key = strcmp(part, "key") == 0;
+	bool		want_old = strcmp(part, "old") == 0;
+	bool		want_new = strcmp(part, "new") == 0;
+	List	   *changes;
+	Change	   *change;
+	Sight	   *sight;
+	Viewer		viewer;
+	Image	   *image;
+	List	   *positions = NIL;
+	List	   *values = NIL;
+	Datum		result;
+
+	if (!want_key && !want_old && !want_new)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown part of a change: \"%s\"", part),
+				 errhint("The parts are key, old and new.")));
+
+	viewer = viewer_of(PG_GETARG_INT64(0));
+	if (viewer == VIEWER_NONE || PG_GETARG_INT32(1) == 0)
+		PG_RETURN_NULL();
+	changes = reading_changes(PG_GETARG_INT64(0), PG_GETARG_INT32(1));
+	if (changes == NIL)
+		PG_RETURN_NULL();
+	change = linitial(changes);
+	image = want_key ? change->key : want_old ? change->old_image : change->new_image;
+	if (image == NULL)
+		PG_RETURN_NULL();
+
+	sight = sight_of(change, viewer);
+	for (int p = 1; p <= change->layout->ncolumns; p++)
+	{
+		bool		found;
+		bool		in_key = false;
+		const char *value = image_value(image, p, &found);
+
+		/* an UPDATE's image holds touched columns; say of which row, too */
+		if (!found && change->operation == CMD_UPDATE)
+		{
+			value = image_value(change->key, p, &found);
+			in_key = found;
+		}
+		if (!found)
+			continue;
+		if (want_old || in_key || (want_key && change->operation != CMD_INSERT)
+			? sight_of_row(sight, p) : sight_of_draft(sight, p))
+		{
+			positions = lappend_int(positions, p);
+			values = lappend(values, unconstify(char *, value));
+		}
+	}
+	result = json_of_positions(change->layout, positions, values);
+	if (result == (Datum) 0)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(result);
+}

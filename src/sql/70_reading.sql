@@ -1,0 +1,268 @@
+/*
+ * Reading: what everybody sees of requests, by plain SELECT.
+ */
+
+-- ------------------------------------------------------------------- indexes
+
+CREATE INDEX request_requester ON idflow.request (requester);
+CREATE INDEX request_subject ON idflow.request (subject) WHERE subject IS NOT NULL;
+CREATE INDEX request_editors ON idflow.request USING gin (editors)
+	WHERE editors OPERATOR(pg_catalog.<>) '{}';
+CREATE INDEX request_open ON idflow.request (id) WHERE closed_at IS NULL;
+CREATE INDEX candidate_key ON idflow.candidate (key, request);
+CREATE INDEX candidate_request ON idflow.candidate (request);
+CREATE INDEX task_request ON idflow.task (request);
+CREATE INDEX vote_principal ON idflow.vote (principal, request);
+CREATE INDEX vote_request ON idflow.vote (request);
+CREATE INDEX change_data_key ON idflow.change_data (target, pg_catalog.hash_array_extended(key, 0))
+	WHERE key IS NOT NULL;
+
+-- ---------------------------------------------------------------- visibility
+
+CREATE FUNCTION idflow.visible() RETURNS SETOF bigint
+	AS 'MODULE_PATHNAME', 'idflow_visible'
+	LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 100 COST 1000;
+COMMENT ON FUNCTION idflow.visible() IS
+'Numbers of the requests that the present actor may see: his own, those about him, those that he may decide, those that he decided or edited. The policies of idflow''s tables are built on it. It reads idflow''s tables with their owner''s rights.';
+
+/*
+ * All policies have one shape, which stays fast: the array is made once per
+ * statement and then probes an index.  No policy reads a table that has
+ * policies itself.
+ */
+DO $$
+DECLARE
+	tab text;
+	col text;
+BEGIN
+	FOREACH tab IN ARRAY ARRAY['request', 'change_data', 'task', 'candidate', 'vote', 'event'] LOOP
+		col := CASE WHEN tab OPERATOR(pg_catalog.=) 'request' THEN 'id' ELSE 'request' END;
+		EXECUTE pg_catalog.format('ALTER TABLE idflow.%I ENABLE ROW LEVEL SECURITY', tab);
+		EXECUTE pg_catalog.format('CREATE POLICY visible ON idflow.%I FOR SELECT TO PUBLIC'
+			' USING (%I OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT idflow.visible())))', tab, col);
+		EXECUTE pg_catalog.format('CREATE POLICY auditor ON idflow.%I FOR SELECT TO idflow_auditor USING (true)', tab);
+		EXECUTE pg_catalog.format('CREATE POLICY admin ON idflow.%I FOR SELECT TO idflow_admin USING (true)', tab);
+	END LOOP;
+END
+$$;
+
+GRANT SELECT ON idflow.workflow, idflow.activity TO PUBLIC;
+GRANT SELECT ON idflow.request, idflow.task, idflow.candidate, idflow.vote, idflow.event TO PUBLIC;
+-- images and keys are shown by idflow.change and idflow.change_diff, never raw
+GRANT SELECT (request, seq, count, revision, target, target_name, operation, gates, superseded)
+	ON idflow.change_data TO PUBLIC;
+
+COMMENT ON TABLE idflow.request IS
+'One run of a workflow: who asked for what, for whom, and where it stands.';
+COMMENT ON COLUMN idflow.request.state IS
+'draft (not yet submitted), open, scheduled (approved, waits for its date), committed, declined, aborted, purged, conflict, failed or terminated.';
+COMMENT ON COLUMN idflow.request.activity_state IS
+'Full name of the state of the activity at which the request stands, such as Review-ReviewPending.';
+COMMENT ON COLUMN idflow.request.subject IS 'Principal whom the request is about, by the workflow''s Subject.';
+COMMENT ON COLUMN idflow.request.parent IS 'Request whose apply made this one.';
+COMMENT ON COLUMN idflow.request.revision IS 'Counts the edits of the draft, from 1.';
+COMMENT ON TABLE idflow.event IS
+'History: what happened to a request, in the order of seq. Never updated or deleted.';
+COMMENT ON TABLE idflow.task IS 'An activity of a request that waits for people.';
+COMMENT ON TABLE idflow.vote IS 'What people decided on a task; superseded when the draft was edited afterwards.';
+COMMENT ON TABLE idflow.candidate IS 'Who may act on an open task: u:principal or p:profile. Rows go when the task closes.';
+
+-- ------------------------------------------------------------------- changes
+
+CREATE FUNCTION idflow.change_image(request bigint, seq int, part text) RETURNS jsonb
+	AS 'MODULE_PATHNAME', 'idflow_change_image'
+	LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 1000;
+COMMENT ON FUNCTION idflow.change_image(bigint, int, text) IS
+'An image of a change as jsonb; part is key, old or new. People who may decide the request or decided it, auditors and admins see all of it; the requester and the subject see the values that the requester wrote, and others only of columns and rows that the current role may SELECT. Null if nothing may be seen.';
+
+CREATE FUNCTION idflow.key_json(layout bigint, columns smallint[], key text[]) RETURNS jsonb
+	AS 'MODULE_PATHNAME', 'idflow_key_json'
+	LANGUAGE C STABLE PARALLEL RESTRICTED COST 10;
+COMMENT ON FUNCTION idflow.key_json(bigint, smallint[], text[]) IS
+'A key as idflow.change_data stores it, as jsonb. Part of idflow.inbox.';
+
+CREATE VIEW idflow.change WITH (security_invoker) AS
+	SELECT (d.request OPERATOR(pg_catalog.<<) 24) OPERATOR(pg_catalog.|) d.seq::bigint AS id,
+		d.request, d.seq, d.target, d.operation,
+		idflow.change_image(d.request, d.seq, 'key') AS key,
+		idflow.change_image(d.request, d.seq, 'old') AS old_row,
+		idflow.change_image(d.request, d.seq, 'new') AS new_row,
+		d.revision
+	FROM idflow.change_data d
+	WHERE d.superseded IS NULL;
+GRANT SELECT ON idflow.change TO PUBLIC;
+COMMENT ON VIEW idflow.change IS
+'Drafted row operations of the requests that one may see. Of an UPDATE, old_row and new_row hold the key and the touched columns.';
+COMMENT ON COLUMN idflow.change.id IS 'Number of the change: that of its request times 2^24 plus seq.';
+COMMENT ON COLUMN idflow.change.key IS 'The row''s key, columns by name; null where there is none or it may not be seen.';
+COMMENT ON COLUMN idflow.change.revision IS 'Revision of the request at which the draft was last edited.';
+
+CREATE FUNCTION idflow.change_diff_rows(request bigint, OUT change bigint, OUT target regclass, OUT operation text,
+										OUT key jsonb, OUT column_name text, OUT label text,
+										OUT base text, OUT live text, OUT draft text)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'idflow_change_diff_rows'
+	LANGUAGE C STABLE STRICT PARALLEL RESTRICTED ROWS 10 COST 1000;
+COMMENT ON FUNCTION idflow.change_diff_rows(bigint) IS
+'The rows of idflow.change_diff for one request; none if one may not see it.';
+
+CREATE VIEW idflow.change_diff WITH (security_invoker) AS
+	SELECT r.id AS request, d.change, d.target, d.operation, d.key, d.column_name, d.label,
+		d.base, d.live, d.draft
+	FROM idflow.request r CROSS JOIN LATERAL idflow.change_diff_rows(r.id) d;
+GRANT SELECT ON idflow.change_diff TO PUBLIC;
+COMMENT ON VIEW idflow.change_diff IS
+'A row per touched column of a draft, values as text: base when it was drafted, live as the table has it now, draft as asked for. Live unlike base is a conflict in the making.';
+COMMENT ON COLUMN idflow.change_diff.base IS 'Value when the draft was made; null for an INSERT.';
+COMMENT ON COLUMN idflow.change_diff.live IS 'Value in the table now; null if there is no such row.';
+COMMENT ON COLUMN idflow.change_diff.draft IS 'Value asked for; null for a DELETE.';
+
+-- --------------------------------------------------------------------- inbox
+
+CREATE FUNCTION idflow.unattended_tasks() RETURNS SETOF bigint
+	AS 'MODULE_PATHNAME', 'idflow_unattended_tasks'
+	LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 1000;
+COMMENT ON FUNCTION idflow.unattended_tasks() IS
+'Open tasks that have no candidates, which idflow_admin decides; none for other roles.';
+
+CREATE FUNCTION idflow.state_verbs(state text) RETURNS text[]
+	AS 'MODULE_PATHNAME', 'idflow_state_verbs'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION idflow.state_verbs(text) IS
+'Verbs that lead on from an activity''s state, given by its full name such as Review-ReviewPending; null if there is no such state.';
+
+CREATE VIEW idflow.inbox WITH (security_barrier) AS
+	SELECT t.id AS task, r.id AS request, r.workflow, t.activity, t.activity_state, r.title,
+		r.requester, r.subject, d.target, d.operation,
+		idflow.key_json(d.layout, d.key_columns, d.key) AS key,
+		t.opened_at, t.due_at, t.claimed_by,
+		NULL::text AS on_behalf_of,
+		CASE WHEN m.key IS NULL THEN 'idflow_admin'
+			WHEN pg_catalog.starts_with(m.key, 'p:')
+			THEN 'profile ' OPERATOR(pg_catalog.||) pg_catalog.substr(m.key, 3)
+			ELSE 'principal' END AS via,
+		idflow.state_verbs(t.activity_state) AS verbs,
+		1 AS needed,
+		(SELECT pg_catalog.count(*)::int FROM idflow.vote v
+		 WHERE v.task OPERATOR(pg_catalog.=) t.id AND NOT v.superseded) AS given,
+		CASE WHEN NOT w.four_eyes OR pg_catalog.right(t.activity_state, 14) OPERATOR(pg_catalog.<>) '-ReviewPending'
+			THEN NULL
+			WHEN r.requester OPERATOR(pg_catalog.=) (SELECT idflow.actor()) THEN 'four eyes: you requested it'
+			WHEN r.subject OPERATOR(pg_catalog.=) (SELECT idflow.actor()) THEN 'four eyes: you are its subject'
+			WHEN r.editors OPERATOR(pg_catalog.@>) ARRAY[(SELECT idflow.actor())] THEN 'four eyes: you edited it'
+		END AS blocked,
+		r.revision
+	FROM (
+			(SELECT DISTINCT ON (c.task) c.task, c.key
+			 FROM idflow.candidate c
+			 WHERE c.key OPERATOR(pg_catalog.=) ANY ((SELECT idflow.my_keys())::text[])
+			 ORDER BY c.task, c.key COLLATE "C" DESC)	-- u: before p:
+			UNION ALL
+			SELECT u.task, NULL FROM idflow.unattended_tasks() u(task)
+		) m
+		JOIN idflow.task t ON t.id OPERATOR(pg_catalog.=) m.task
+		JOIN idflow.request r ON r.id OPERATOR(pg_catalog.=) t.request
+		JOIN idflow.workflow w ON w.id OPERATOR(pg_catalog.=) t.workflow_id
+		LEFT JOIN LATERAL (
+			SELECT c.target, c.operation, c.layout, c.key_columns, c.key
+			FROM idflow.change_data c
+			WHERE c.request OPERATOR(pg_catalog.=) r.id AND c.superseded IS NULL
+			ORDER BY c.seq LIMIT 1) d ON true
+	WHERE t.state OPERATOR(pg_catalog.=) 'open'
+		AND (t.claimed_by IS NULL OR t.claimed_by OPERATOR(pg_catalog.=) (SELECT idflow.actor()));
+GRANT SELECT ON idflow.inbox TO PUBLIC;
+COMMENT ON VIEW idflow.inbox IS
+'Open tasks that the present actor may act on, one row each, without those that somebody else has claimed. Members of idflow_admin also see the tasks that have no candidates.';
+COMMENT ON COLUMN idflow.inbox.target IS 'Table of the request''s first change; idflow.change has them all.';
+COMMENT ON COLUMN idflow.inbox.via IS 'By what right: principal (named himself), profile and its name, or idflow_admin.';
+COMMENT ON COLUMN idflow.inbox.verbs IS 'What may be done; each is a function of idflow, such as idflow.approve(task).';
+COMMENT ON COLUMN idflow.inbox.needed IS 'Approvals that the task needs.';
+COMMENT ON COLUMN idflow.inbox.given IS 'Votes that it has.';
+COMMENT ON COLUMN idflow.inbox.blocked IS 'Why the actor cannot decide although he is a candidate; else null.';
+
+-- ------------------------------------------------------------------ deciders
+
+CREATE FUNCTION idflow.decider_rows(request bigint, OUT task bigint, OUT activity text, OUT principal text,
+									OUT via text, OUT vote text, OUT voted_at timestamptz, OUT on_behalf_of text,
+									OUT comment text, OUT superseded boolean)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'idflow_decider_rows'
+	LANGUAGE C STABLE STRICT PARALLEL RESTRICTED ROWS 5 COST 1000;
+COMMENT ON FUNCTION idflow.decider_rows(bigint) IS
+'The rows of idflow.decider for one request; none if one may not see it.';
+
+CREATE FUNCTION idflow.decidable(request bigint) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'idflow_decidable'
+	LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 1000;
+COMMENT ON FUNCTION idflow.decidable(bigint) IS
+'Is there anybody, besides idflow_admin, who may act on the request''s open task? Null if one may not see the request.';
+
+CREATE VIEW idflow.decider WITH (security_invoker) AS
+	SELECT r.id AS request, d.task, d.activity, d.principal, d.via, d.vote, d.voted_at,
+		d.on_behalf_of, d.comment, d.superseded
+	FROM idflow.request r CROSS JOIN LATERAL idflow.decider_rows(r.id) d;
+GRANT SELECT ON idflow.decider TO PUBLIC;
+COMMENT ON VIEW idflow.decider IS
+'Who may decide a request (vote is null) and who did. Profiles are given by their holders at this moment, without those whom four eyes bars.';
+
+CREATE VIEW idflow.waiting WITH (security_invoker) AS
+	SELECT r.id AS request, r.activity,
+		CASE WHEN r.state OPERATOR(pg_catalog.=) 'draft' THEN 'not submitted'
+			WHEN r.state OPERATOR(pg_catalog.=) 'conflict' THEN 'conflict'
+			WHEN r.state OPERATOR(pg_catalog.=) 'failed' THEN 'failed'
+			WHEN r.state OPERATOR(pg_catalog.=) 'scheduled' THEN 'scheduled'
+			WHEN t.id IS NULL THEN 'no open task'
+			WHEN NOT idflow.decidable(r.id) THEN 'nobody can decide'
+			WHEN pg_catalog.right(t.activity_state, 14) OPERATOR(pg_catalog.=) '-ReviewPending' THEN 'review'
+			WHEN pg_catalog.right(t.activity_state, 14) OPERATOR(pg_catalog.=) '-RefinePending' THEN 'refinement'
+			ELSE 'action' END AS reason,
+		CASE WHEN r.state OPERATOR(pg_catalog.=) 'open'
+			THEN coalesce(t.claimed_by,
+				(SELECT pg_catalog.string_agg(
+					CASE WHEN pg_catalog.starts_with(c.key, 'p:')
+						THEN 'profile ' OPERATOR(pg_catalog.||) pg_catalog.substr(c.key, 3)
+						ELSE pg_catalog.substr(c.key, 3) END, ', ' ORDER BY c.key COLLATE "C" DESC)
+				 FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) t.id), 'idflow_admin')
+			WHEN r.state OPERATOR(pg_catalog.=) 'scheduled' THEN NULL
+			ELSE r.requester END AS on_whom,
+		coalesce(t.opened_at,
+			(SELECT pg_catalog.max(e.at) FROM idflow.event e WHERE e.request OPERATOR(pg_catalog.=) r.id),
+			r.opened_at) AS since,
+		CASE WHEN r.state OPERATOR(pg_catalog.=) 'scheduled' THEN r.effective_at ELSE t.due_at END AS due_at,
+		CASE WHEN r.state OPERATOR(pg_catalog.=) 'draft'
+			THEN pg_catalog.format('Send it on with idflow.submit(%s), or end it with idflow.withdraw(%1$s).', r.id)
+			WHEN r.state OPERATOR(pg_catalog.=) 'conflict'
+			THEN pg_catalog.format('See idflow.change_diff, then call idflow.resolve(%s, change, resolution) or idflow.rebase(%1$s).', r.id)
+			WHEN r.state OPERATOR(pg_catalog.=) 'failed'
+			THEN pg_catalog.format('Remove the cause, then call idflow.retry(%s).', r.id)
+			WHEN r.state OPERATOR(pg_catalog.=) 'scheduled' THEN 'It is written when its time comes.'
+			WHEN t.id IS NULL
+			THEN pg_catalog.format('A member of idflow_admin calls idflow.retry(%s).', r.id)
+			WHEN NOT idflow.decidable(r.id)
+			THEN pg_catalog.format('A member of idflow_admin decides it, or calls idflow.add_candidate(%s, principal).', t.id)
+			WHEN pg_catalog.right(t.activity_state, 14) OPERATOR(pg_catalog.=) '-ReviewPending'
+			THEN pg_catalog.format('One of them calls idflow.approve(%s) or idflow.decline(%1$s).', t.id)
+			ELSE pg_catalog.format('One of them calls idflow.execute(%s).', t.id) END AS remedy
+	FROM idflow.request r
+		LEFT JOIN idflow.task t ON t.request OPERATOR(pg_catalog.=) r.id AND t.state OPERATOR(pg_catalog.=) 'open'
+	WHERE r.closed_at IS NULL
+		AND r.state OPERATOR(pg_catalog.=) ANY (ARRAY['draft', 'open', 'scheduled', 'conflict', 'failed']);
+GRANT SELECT ON idflow.waiting TO PUBLIC;
+COMMENT ON VIEW idflow.waiting IS 'What each request that is not closed waits for, and what would move it on.';
+COMMENT ON COLUMN idflow.waiting.reason IS
+'not submitted, review, refinement, action, nobody can decide, no open task, scheduled, conflict or failed.';
+COMMENT ON COLUMN idflow.waiting.on_whom IS 'Candidates as the task has them: principals and profiles; or who has claimed it.';
+
+-- ------------------------------------------------------------- rows of drafts
+
+CREATE FUNCTION idflow.drafts("like" anyelement, request bigint DEFAULT NULL) RETURNS SETOF anyelement
+	AS 'MODULE_PATHNAME', 'idflow_drafts'
+	LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 100 COST 10000;
+COMMENT ON FUNCTION idflow.drafts(anyelement, bigint) IS
+'The rows that open requests would write to a table, as rows of that table: idflow.drafts(NULL::hr.person). Only requests that one may see; columns that one may not see are null. Deletions have no row.';
+
+CREATE FUNCTION idflow.pending(target regclass, key jsonb) RETURNS SETOF bigint
+	AS 'MODULE_PATHNAME', 'idflow_pending'
+	LANGUAGE C STABLE STRICT PARALLEL RESTRICTED ROWS 1 COST 1000;
+COMMENT ON FUNCTION idflow.pending(regclass, jsonb) IS
+'Numbers of the open requests on the row with this key, such as {"id": 17}: for whoever may SELECT the key''s columns and is shown the row by row-level security. A drafted new row counts for whoever may see its request. Errors if a column does not exist or may not be selected.';
