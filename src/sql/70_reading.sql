@@ -134,7 +134,9 @@ COMMENT ON FUNCTION idflow.state_verbs(text) IS
 CREATE VIEW idflow.inbox WITH (security_barrier) AS
 	SELECT t.id AS task, r.id AS request, r.workflow, t.activity, t.activity_state, r.title,
 		r.requester, r.subject, d.target, d.operation,
-		idflow.key_json(d.layout, d.key_columns, d.key) AS key,
+		CASE WHEN (SELECT idflow.actor()) OPERATOR(pg_catalog.=) ANY (ARRAY[r.requester, r.subject])
+			THEN idflow.change_image(r.id, d.seq, 'key')	-- his sight is narrower
+			ELSE idflow.key_json(d.layout, d.key_columns, d.key) END AS key,
 		t.opened_at, t.due_at, t.claimed_by,
 		NULL::text AS on_behalf_of,
 		CASE WHEN m.key IS NULL THEN 'idflow_admin'
@@ -164,7 +166,7 @@ CREATE VIEW idflow.inbox WITH (security_barrier) AS
 		JOIN idflow.request r ON r.id OPERATOR(pg_catalog.=) t.request
 		JOIN idflow.workflow w ON w.id OPERATOR(pg_catalog.=) t.workflow_id
 		LEFT JOIN LATERAL (
-			SELECT c.target, c.operation, c.layout, c.key_columns, c.key
+			SELECT c.seq, c.target, c.operation, c.layout, c.key_columns, c.key
 			FROM idflow.change_data c
 			WHERE c.request OPERATOR(pg_catalog.=) r.id AND c.superseded IS NULL
 			ORDER BY c.seq LIMIT 1) d ON true
