@@ -40,10 +40,12 @@ SELECT idflow.approve(:task, 'fine by me');
 COMMIT;
 });
 
+# However fast the machine is, a thousand take more than half a second, so that
+# there is a middle to hit.
 sub pgbench
 {
 	my ($script, $each) = @_;
-	return ('pgbench', '-n', '-c', $clients, '-j', 2, '-t', $each, '-D', 'n=0', '-D', "nclients=$clients",
+	return ('pgbench', '-n', '-c', $clients, '-j', 2, '-t', $each, '-R', 1500, '-D', 'n=0', '-D', "nclients=$clients",
 		'-f', $script, '-U', 'hr_app', $node->connstr('postgres'));
 }
 
@@ -74,10 +76,11 @@ is($node->safe_psql('postgres', $wrong), '0', 'before the first approval states 
 
 my $committed = q{SELECT count(*) FROM idflow.request WHERE state = 'committed'};
 my $crashes = 0;
+my $open = $requests;
 for my $goal (150, 450)
 {
 	my ($out, $err) = ('', '');
-	my $bench = IPC::Run::start([ pgbench("$dir/approve.sql", $requests / $clients) ], '>', \$out, '2>', \$err);
+	my $bench = IPC::Run::start([ pgbench("$dir/approve.sql", int($open / $clients)) ], '>', \$out, '2>', \$err);
 	my $patience = time() + $PostgreSQL::Test::Utils::timeout_default;
 	while ($node->safe_psql('postgres', $committed) < $goal && time() < $patience)
 	{
@@ -114,12 +117,11 @@ for my $goal (150, 450)
 	$node->safe_psql('postgres', q{
 		TRUNCATE pool;
 		INSERT INTO pool SELECT row_number() OVER (ORDER BY id), id FROM idflow.task WHERE state = 'open';});
+	$open = $node->safe_psql('postgres', 'SELECT count(*) FROM pool');
 }
 
-my $left = $node->safe_psql('postgres', 'SELECT count(*) FROM pool');
-is($node->safe_psql('postgres', q{SELECT $1} =~ s/\$1/$left/r), $left, 'the server answers');
 my @states = split /\n/, approve_all_open($node, 'postgres');
-is(scalar(grep { $_ eq 'committed' } @states), $left, 'the rest is approved');
+is(scalar(grep { $_ eq 'committed' } @states), $open, 'the rest is approved');
 is($node->safe_psql('postgres', $wrong), '0', 'in the end states and rows agree');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM hr.person WHERE login LIKE 'p%'}), $requests, 'every person came into being once');
 
