@@ -13,7 +13,7 @@
 #include "definition.h"
 #include "errcodes.h"
 
-#define MAX_MESSAGES	100		/* more than these help nobody */
+#define MAX_MESSAGES	100		/* of each severity: more help nobody */
 
 int			definition_max_size = 1024;
 
@@ -158,7 +158,8 @@ add_message(Definition *def, bool is_error, int sqlstate, int line,
 	else
 		def->nwarnings++;
 
-	if (list_length(def->messages) >= MAX_MESSAGES)
+	/* an error is never crowded out by warnings */
+	if ((is_error ? def->nerrors : def->nwarnings) > MAX_MESSAGES)
 		return;
 
 	message = palloc0(sizeof(DefinitionMessage));

@@ -24,6 +24,8 @@
 
 #define NOT_SUPPORTED	"is not supported by this version of idflow"
 #define MAX_IDENTIFIER	(NAMEDATALEN - 1)
+#define MAX_ACTIVITIES	1000
+#define MAX_SHOWN		200		/* bytes of a value in a message */
 
 static void check_element(Definition *def, DefinitionElement *element,
 						  const ElementRule *rule);
@@ -40,7 +42,7 @@ static void check_sql(Definition *def, DefinitionElement *element,
 static void check_configuration(Definition *def, DefinitionElement *root);
 static void check_workflow(Definition *def, DefinitionElement *workflow);
 static void check_activity(Definition *def, DefinitionElement *activity,
-						   const ActivityTemplate *t);
+						   const ActivityTemplate *t, bool is_first);
 static void check_actor(Definition *def, DefinitionElement *actor);
 
 static DefinitionAttribute *
@@ -56,6 +58,19 @@ find_attribute(DefinitionElement *element, const char *name)
 			return attribute;
 	}
 	return NULL;
+}
+
+/*
+ * Return so much of a string as fits into a message.
+ */
+static const char *
+clip(const char *value, int limit)
+{
+	int			len = strlen(value);
+
+	if (len <= limit)
+		return value;
+	return psprintf("%.*s...", pg_mbcliplen(value, len, limit), value);
 }
 
 static const ActivityTemplate *
@@ -149,7 +164,7 @@ check_child(Definition *def, DefinitionElement *element,
 		else
 			appendStringInfo(&hint, "Nothing may stand in <%s>.", element->name);
 		definition_error(def, ERRCODE_WF_DEFINITION, child->line, child->name,
-						 hint.data, "unknown element <%s>", child->name);
+						 hint.data, "unknown element <%s>", clip(child->name, MAX_SHOWN));
 	}
 }
 
@@ -182,7 +197,7 @@ check_attributes(Definition *def, DefinitionElement *element,
 				appendStringInfo(&hint, "<%s> has no attributes.", element->name);
 			definition_error(def, ERRCODE_WF_DEFINITION, attribute->line,
 							 element->name, hint.data,
-							 "unknown attribute %s", attribute->name);
+							 "unknown attribute %s", clip(attribute->name, MAX_SHOWN));
 			continue;
 		}
 		check_value(def, element, attr_rule, attribute);
@@ -257,7 +272,7 @@ check_value(Definition *def, DefinitionElement *element,
 			else if (rule->kind == ATTRIBUTE_LABEL)
 				break;
 			else if (value[0] == ' ' || value[strlen(value) - 1] == ' ')
-				VALUE_ERROR(psprintf("Remove the spaces around \"%s\".", value),
+				VALUE_ERROR(psprintf("Remove the spaces around \"%s\".", clip(value, MAX_SHOWN)),
 							"attribute %s must not begin or end with a space", name);
 			else if (rule->kind == ATTRIBUTE_NAME)
 				break;
@@ -266,13 +281,13 @@ check_value(Definition *def, DefinitionElement *element,
 							"attribute %s is too long (%zu bytes)", name, strlen(value));
 			else if (strpbrk(value, "/:"))
 				VALUE_ERROR("Slash and colon separate names in permissions and pointcuts; write an underscore instead.",
-							"attribute %s must not contain \"/\" or \":\": \"%s\"", name, value);
+							"attribute %s must not contain \"/\" or \":\": \"%s\"", name, clip(value, MAX_SHOWN));
 			break;
 
 		case ATTRIBUTE_BOOLEAN:
 			if (!name_in_list(value, "true|false|1|0"))
 				VALUE_ERROR("Write true or false.",
-							"attribute %s must be true or false, not \"%s\"", name, value);
+							"attribute %s must be true or false, not \"%s\"", name, clip(value, MAX_SHOWN));
 			break;
 
 		case ATTRIBUTE_INTEGER:
@@ -291,7 +306,7 @@ check_value(Definition *def, DefinitionElement *element,
 								rule->kind == ATTRIBUTE_COUNT ?
 								"attribute %s must be a positive whole number, not \"%s\"" :
 								"attribute %s must be a whole number, not \"%s\"",
-								name, value);
+								name, clip(value, MAX_SHOWN));
 			}
 			break;
 
@@ -306,7 +321,7 @@ check_value(Definition *def, DefinitionElement *element,
 					 (percent && atoi(digits) > 100)))
 					VALUE_ERROR("Write a number such as 2, a share such as 50%, or all.",
 								"attribute %s must be a number, a percentage or \"all\", not \"%s\"",
-								name, value);
+								name, clip(value, MAX_SHOWN));
 			}
 			break;
 
@@ -320,7 +335,7 @@ check_value(Definition *def, DefinitionElement *element,
 									 nearest ? nearest : "",
 									 nearest ? "? " : "",
 									 name, format_list(rule->values)),
-							"attribute %s cannot be \"%s\"", name, value);
+							"attribute %s cannot be \"%s\"", name, clip(value, MAX_SHOWN));
 			}
 			break;
 
@@ -337,7 +352,7 @@ check_value(Definition *def, DefinitionElement *element,
 									 nearest ? nearest : "",
 									 nearest ? "? " : "",
 									 template_names()),
-							"unknown activity template \"%s\"", value);
+							"unknown activity template \"%s\"", clip(value, MAX_SHOWN));
 			}
 			break;
 
@@ -364,7 +379,7 @@ check_value(Definition *def, DefinitionElement *element,
 							 element->name,
 							 psprintf("Write %s=\"%s\", or remove the attribute, which means the same.",
 									  name, rule->only),
-							 "%s=\"%s\" " NOT_SUPPORTED, name, value);
+							 "%s=\"%s\" " NOT_SUPPORTED, name, clip(value, MAX_SHOWN));
 	}
 #undef VALUE_ERROR
 }
@@ -423,7 +438,7 @@ check_expression(Definition *def, DefinitionElement *element,
 								 element->name, hint,
 								 "expression in attribute %s has no known prefix: \"%s\"",
 								 name,
-								 pnstrdup(value, pg_mbcliplen(value, strlen(value), 80)));
+								 clip(value, MAX_SHOWN));
 			}
 			break;
 	}
@@ -460,19 +475,23 @@ check_sql(Definition *def, DefinitionElement *element,
 		category = ERRCODE_TO_CATEGORY(edata->sqlerrcode);
 		if (category != ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR) &&
 			category != ERRCODE_TO_CATEGORY(ERRCODE_INVALID_ESCAPE_SEQUENCE) &&
-			category != ERRCODE_TO_CATEGORY(ERRCODE_FEATURE_NOT_SUPPORTED))
+			category != ERRCODE_TO_CATEGORY(ERRCODE_FEATURE_NOT_SUPPORTED) &&
+			edata->sqlerrcode != ERRCODE_STATEMENT_TOO_COMPLEX)
 			PG_RE_THROW();
 		FlushErrorState();
 	}
 	PG_END_TRY();
 
-	if (edata != NULL)
+	if (edata != NULL && edata->sqlerrcode == ERRCODE_STATEMENT_TOO_COMPLEX)
+		definition_error(def, ERRCODE_STATEMENT_TOO_COMPLEX, attribute->line,
+						 element->name, "Write a simpler expression.",
+						 "expression in attribute %s is too complex", attribute->name);
+	else if (edata != NULL)
 		definition_error(def, ERRCODE_WF_DEFINITION, attribute->line, element->name,
 						 edata->hint ? edata->hint :
-						 "Write one SQL expression, or a subquery in parentheses; in XML, < is written &lt; and & is written &amp;.",
-						 "%s in attribute %s: \"%s\"", edata->message,
-						 attribute->name,
-						 pnstrdup(body, pg_mbcliplen(body, strlen(body), 200)));
+						 "Write one SQL expression, or a subquery in parentheses.",
+						 "attribute %s: %s in \"%s\"", attribute->name,
+						 clip(edata->message, MAX_SHOWN), clip(body, MAX_SHOWN));
 }
 
 /* -------------------------------------------------------------- by meaning */
@@ -546,7 +565,13 @@ check_workflow(Definition *def, DefinitionElement *workflow)
 
 		if (strcmp(activity->name, "Activity") != 0)
 			continue;
-		nactivities++;
+		if (++nactivities > MAX_ACTIVITIES)
+		{
+			definition_error(def, ERRCODE_PROGRAM_LIMIT_EXCEEDED, activity->line,
+							 activity->name, "Split the workflow into several.",
+							 "workflow has more than %d activities", MAX_ACTIVITIES);
+			break;
+		}
 
 		identifier = find_attribute(activity, "Identifier");
 		foreach(lc2, seen)
@@ -572,7 +597,7 @@ check_workflow(Definition *def, DefinitionElement *workflow)
 			all_known = false;
 			continue;
 		}
-		check_activity(def, activity, t);
+		check_activity(def, activity, t, nactivities == 1);
 
 		if (persist != NULL)
 			definition_warning(def, activity->line, activity->name,
@@ -604,7 +629,7 @@ check_workflow(Definition *def, DefinitionElement *workflow)
  */
 static void
 check_activity(Definition *def, DefinitionElement *activity,
-			   const ActivityTemplate *t)
+			   const ActivityTemplate *t, bool is_first)
 {
 	static const struct
 	{
@@ -624,7 +649,6 @@ check_activity(Definition *def, DefinitionElement *activity,
 	};
 	DefinitionAttribute *identifier = find_attribute(activity, "Identifier");
 	bool		has_actor = false;
-	int			position = 0;
 	ListCell   *lc;
 
 	for (int i = 0; i < lengthof(needs); i++)
@@ -665,17 +689,13 @@ check_activity(Definition *def, DefinitionElement *activity,
 							 "nobody acts in an activity whose template is %s", t->name);
 	}
 
-	/* the first Action is executed by whoever asks */
-	foreach(lc, activity->parent->children)
-	{
-		DefinitionElement *sibling = (DefinitionElement *) lfirst(lc);
-
-		if (sibling == activity)
-			break;
-		if (strcmp(sibling->name, "Activity") == 0)
-			position++;
-	}
-	if (t->is_interactive && !has_actor && (t->is_review || position > 0))
+	/* plain DML executes the first Action at once */
+	if (is_first && has_actor && t->is_interactive && !t->is_review)
+		definition_warning(def, activity->line, activity->name,
+						   "Who may ask is a matter of privileges on the table; remove the <Actor>.",
+						   "activity \"%s\" is executed by whoever changes the table, whatever its <Actor> says",
+						   identifier ? identifier->value : "");
+	if (t->is_interactive && !has_actor && (t->is_review || !is_first))
 		definition_warning(def, activity->line, activity->name,
 						   "Say who acts: <Actor Profile=\"...\"/>.",
 						   "activity \"%s\" has no <Actor>: only idflow_admin may %s",
@@ -689,11 +709,12 @@ check_activity(Definition *def, DefinitionElement *activity,
 static void
 check_actor(Definition *def, DefinitionElement *actor)
 {
+	DefinitionAttribute *expression = find_attribute(actor, "Expression");
 	int			ways = 0;
 
 	ways += find_attribute(actor, "Profile") != NULL;
 	ways += find_attribute(actor, "Principal") != NULL;
-	ways += find_attribute(actor, "Expression") != NULL;
+	ways += expression != NULL;
 
 	if (ways == 0)
 		definition_error(def, ERRCODE_WF_DEFINITION, actor->line, actor->name,
@@ -703,4 +724,8 @@ check_actor(Definition *def, DefinitionElement *actor)
 		definition_error(def, ERRCODE_WF_DEFINITION, actor->line, actor->name,
 						 "Write one <Actor> for each of them.",
 						 "only one of Profile, Principal and Expression may be given");
+	else if (expression && strcmp(expression->value, "Literal:") == 0)
+		definition_error(def, ERRCODE_WF_DEFINITION, actor->line, actor->name,
+						 "Write a principal's name after Literal:.",
+						 "element does not say who acts");
 }

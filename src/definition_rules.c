@@ -478,7 +478,7 @@ consider_name(const char *name, const char *candidate,
 	if (strlen(name) >= NAMEDATALEN)
 		return;
 	distance = name_distance(name, candidate);
-	limit = Max(1, (int) Min(strlen(name), strlen(candidate)) / 3);
+	limit = Max(strlen(name), strlen(candidate)) / 3;
 	if (distance <= limit && (*best == NULL || distance < *best_distance))
 	{
 		*best = candidate;

@@ -21,6 +21,8 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #ifndef USE_LIBXML
 #error "idflow needs a PostgreSQL that was built --with-libxml"
 #endif
@@ -29,6 +31,7 @@
 #include <libxml/parser.h>
 #include <libxml/parserInternals.h>
 #include <libxml/relaxng.h>
+#include <libxml/SAX2.h>
 #include <libxml/tree.h>
 #include <libxml/xmlerror.h>
 
@@ -125,6 +128,7 @@ static void copy_attributes(XmlReader *reader, xmlNodePtr node,
 static void copy_workflow(XmlReader *reader, xmlNodePtr node,
 						  DefinitionElement *element);
 static void remove_insignificant(xmlNodePtr node);
+static bool is_name_character(char c);
 static int	scan_start_tag(SourceScan *scan);
 static int	scan_attribute(SourceScan *scan);
 static char *from_utf8(const char *text);
@@ -470,11 +474,16 @@ element_at(const char *source, size_t len, int line, int column)
 		name = pos + 1;
 		if (name < end && *name == '/')
 			name++;
-		for (pos = name; pos < end && (isalnum((unsigned char) *pos) || *pos == '_'); pos++)
-			;
-		if (pos > name && pos - name < NAMEDATALEN)
-			return pnstrdup(name, pos - name);
-		return NULL;
+		len = 0;
+		while (name + len < end && is_name_character(name[len]))
+			len++;
+		if (len > 0 && len < NAMEDATALEN)
+		{
+			char	   *result = from_libxml(pnstrdup(name, len));
+			char	   *colon = strchr(result, ':');
+
+			return colon ? colon + 1 : result;
+		}
 	}
 	return NULL;
 }
@@ -551,7 +560,8 @@ copy_attributes(XmlReader *reader, xmlNodePtr node, DefinitionElement *element)
 			if (!xmlStrEqual(attr->ns->href, (const xmlChar *) XSI_NAMESPACE))
 				definition_error(reader->def, ERRCODE_WF_DEFINITION, line, element->name,
 								 "Attributes are written without a prefix.",
-								 "attribute %s is in a namespace",
+								 "attribute %s:%s is in a namespace",
+								 attr->ns->prefix ? from_utf8((const char *) attr->ns->prefix) : "",
 								 from_utf8((const char *) attr->name));
 			xmlRemoveProp(attr);
 			continue;
@@ -693,6 +703,14 @@ is_xml_space(char c)
 	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
+/* Good enough for names in a document that has been parsed. */
+static bool
+is_name_character(char c)
+{
+	return IS_HIGHBIT_SET(c) || isalnum((unsigned char) c) ||
+		c == '_' || c == ':' || c == '-' || c == '.';
+}
+
 /*
  * Move behind the name of the next start tag and return its line.
  */
@@ -713,8 +731,8 @@ scan_start_tag(SourceScan *scan)
 		{
 			int			line = scan->line;
 
-			while (scan->pos < scan->end && !is_xml_space(*scan->pos) &&
-				   *scan->pos != '>' && *scan->pos != '/')
+			scan_skip(scan, 1);
+			while (scan->pos < scan->end && is_name_character(*scan->pos))
 				scan_skip(scan, 1);
 			return line;
 		}

@@ -21,6 +21,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/inval.h"
 #include "utils/json.h"
@@ -89,6 +90,9 @@ idflow_deploy(PG_FUNCTION_ARGS)
 	def = definition_read(VARDATA(xml), VARSIZE(xml) - VARHDRSZ);
 	report_messages(def);
 
+	PreventCommandDuringRecovery("idflow.deploy()");
+	PreventCommandIfReadOnly("idflow.deploy()");
+
 	deployer = GetUserNameFromId(GetUserId(), false);
 
 	become_table_owner(&saved);
@@ -124,6 +128,7 @@ idflow_validate(PG_FUNCTION_ARGS)
 	Definition *def;
 	text	   *definition;
 	ListCell   *lc;
+	int			more;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
@@ -159,6 +164,17 @@ idflow_validate(PG_FUNCTION_ARGS)
 			values[4] = CStringGetTextDatum(message->hint);
 		else
 			nulls[4] = true;
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+
+	more = def->nerrors + def->nwarnings - list_length(def->messages);
+	if (more > 0)
+	{
+		Datum		values[5] = {0};
+		bool		nulls[5] = {false, true, true, false, true};
+
+		values[0] = CStringGetTextDatum(def->nerrors > 0 ? "error" : "warning");
+		values[3] = CStringGetTextDatum(psprintf("%d more errors and warnings are not shown", more));
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 
@@ -318,7 +334,7 @@ report_messages(Definition *def)
 						 format_message(message));
 	}
 	if (def->nerrors > shown)
-		appendStringInfo(&detail, "\n%d more", def->nerrors - shown);
+		appendStringInfo(&detail, "\n%d more errors are not shown.", def->nerrors - shown);
 
 	if (first != NULL)
 		ereport(ERROR,
