@@ -69,7 +69,7 @@ static void condition_error_callback(void *arg);
 static void drop_trigger(Oid trigger_oid);
 static Oid	truncate_trigger(Oid relid);
 static void drop_workflow_gates(List *gates, const char *workflow);
-static void create_truncate_triggers(List *relids);
+static void create_truncate_triggers(Oid root, List *relids);
 static void drop_truncate_triggers(List *relids);
 static Datum oid_array_datum(List *oids);
 static void forget_gates_off(List *relids);
@@ -142,7 +142,7 @@ attach_workflow(const char *workflow, Oid relid, List *operations,
 		create_gate(rel, name, workflow, operation, condition, columns);
 		attach_warn_early_triggers(relids, operation, name);
 	}
-	create_truncate_triggers(relids);
+	create_truncate_triggers(relid, relids);
 	forget_gates_off(relids);
 
 	table_close(rel, NoLock);
@@ -583,10 +583,12 @@ truncate_trigger(Oid relid)
 
 /*
  * Have TRUNCATE refused on each of the tables.  Core makes no copies of
- * statement triggers on partitions, so each gets its own.
+ * statement triggers on partitions, so each gets its own.  An argument says
+ * that it is a partition's: by that the guards know a partition that was
+ * detached.
  */
 static void
-create_truncate_triggers(List *relids)
+create_truncate_triggers(Oid root, List *relids)
 {
 	ListCell   *lc;
 
@@ -607,6 +609,8 @@ create_truncate_triggers(List *relids)
 		stmt->row = false;
 		stmt->timing = TRIGGER_TYPE_BEFORE;
 		stmt->events = TRIGGER_TYPE_TRUNCATE;
+		if (relid != root)
+			stmt->args = list_make1(makeString(pstrdup(GATE_ARG_PARTITION)));
 
 		(void) CreateTrigger(stmt, NULL, relid, InvalidOid, InvalidOid, InvalidOid,
 							 truncate_function_oid(), InvalidOid, NULL, false, false);

@@ -34,6 +34,9 @@
 #define GATE_ARG_NAME			1
 #define GATE_NARGS				2
 
+/* argument of the trigger that refuses TRUNCATE on a partition */
+#define GATE_ARG_PARTITION		"partition"
+
 /* ----------------------------------------------------------- attach.c */
 
 extern void attach_workflow(const char *workflow, Oid relid, List *operations,

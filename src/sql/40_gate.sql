@@ -5,8 +5,11 @@
 CREATE FUNCTION idflow.gate() RETURNS trigger
 	AS 'MODULE_PATHNAME', 'idflow_gate'
 	LANGUAGE C;
-REVOKE EXECUTE ON FUNCTION idflow.gate() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION idflow.gate() TO idflow_admin;
+/*
+ * PUBLIC may execute it, because core asks that of whoever makes a partition
+ * of a gated table and so gets copies of its gates.  Gates themselves are
+ * made by idflow_admin only: the guards refuse CREATE TRIGGER with it.
+ */
 COMMENT ON FUNCTION idflow.gate() IS
 'The trigger function of gates. idflow.attach() makes the triggers; their arguments are the workflow and the trigger''s own name.';
 
@@ -152,12 +155,12 @@ BEGIN
 		RETURN;
 	END IF;
 	IF EXISTS (SELECT FROM pg_class c WHERE c.oid = target AND c.relispartition) THEN
-		RAISE EXCEPTION 'table "%" is a partition', target
+		RAISE EXCEPTION 'table % is a partition', target
 			USING ERRCODE = 'wrong_object_type',
 				  HINT = format('Name the partitioned table %s, whose gates hold for all its partitions.', pg_partition_root(target));
 	END IF;
 	IF NOT EXISTS (SELECT FROM idflow.gate_trigger t WHERE t.tgrelid = target) THEN
-		RAISE EXCEPTION 'table "%" has no gate', target
+		RAISE EXCEPTION 'table % has no gate', target
 			USING ERRCODE = 'undefined_object',
 				  HINT = 'SELECT * FROM idflow.gate shows what is attached where.';
 	END IF;
@@ -183,12 +186,6 @@ BEGIN
 				  HINT = 'It stands in idflow.gate_off for as long as the gates are off: idflow.disable(''why'', table).';
 	END IF;
 
-	INSERT INTO idflow.gate_off (target, target_name, trigger_name, actor, role, reason)
-		SELECT g.tgrelid, g.tgrelid::regclass::text, g.tgname, idflow.actor_or_role(), idflow.outer_role(), reason
-		FROM idflow.gated_relations(disable.target) r JOIN idflow.gate_trigger g ON g.tgrelid = r.relation
-	ON CONFLICT ON CONSTRAINT gate_off_pkey DO UPDATE
-		SET actor = excluded.actor, role = excluded.role, reason = excluded.reason, at = excluded.at;
-
 	/* a partitioned table passes it on to its partitions' gates; TRUNCATE's are each table's own */
 	FOR t IN
 		SELECT g.tgrelid::regclass AS relation, g.tgname
@@ -198,6 +195,17 @@ BEGIN
 	LOOP
 		EXECUTE format('ALTER TABLE %s DISABLE TRIGGER %I', t.relation, t.tgname);
 	END LOOP;
+
+	/* the guards have put it on record, but don't know why */
+	INSERT INTO idflow.gate_off (target, target_name, trigger_name, actor, role, reason)
+		SELECT c.oid, format('%I.%I', n.nspname, c.relname), g.tgname, idflow.actor_or_role(), idflow.outer_role(), reason
+		FROM idflow.gated_relations(disable.target) r
+		JOIN idflow.gate_trigger g ON g.tgrelid = r.relation
+		JOIN pg_class c ON c.oid = g.tgrelid
+		JOIN pg_namespace n ON n.oid = c.relnamespace
+	ON CONFLICT ON CONSTRAINT gate_off_pkey DO UPDATE
+		SET target_name = excluded.target_name, actor = excluded.actor, role = excluded.role,
+			reason = excluded.reason, at = excluded.at;
 END
 $$;
 REVOKE EXECUTE ON FUNCTION idflow.disable(text, regclass) FROM PUBLIC;
