@@ -5,7 +5,9 @@
  *
  * definition_xml.c	  everything that touches libxml2
  * definition_rules.c the elements and attributes of the language, as tables
- * definition_check.c checks by those tables and by meaning
+ * definition_source.c lines in the source
+ * definition_check.c checks by those tables
+ * definition_meaning.c checks by meaning
  * definition.c		  the way through all of them, and the result's structs
  *
  *-------------------------------------------------------------------------
@@ -128,8 +130,24 @@ extern void definition_warning(Definition *def, int line,
 extern DefinitionElement *definition_xml_read(Definition *def, Definition *backstop,
 											  const char *text, size_t len);
 
+/* definition_source.c */
+typedef struct DefinitionSource
+{
+	const char *pos;
+	const char *end;
+	int			line;			/* of pos, from 1 */
+} DefinitionSource;
+
+extern int	source_start_tag(DefinitionSource *scan);
+extern int	source_attribute(DefinitionSource *scan);
+extern char *source_tag_before(const char *source, size_t len, int line, int column);
+
 /* definition_check.c */
 extern void definition_check(Definition *def, DefinitionElement *root);
+extern DefinitionAttribute *definition_attribute(DefinitionElement *element, const char *name);
+
+/* definition_meaning.c */
+extern void definition_check_meaning(Definition *def, DefinitionElement *root);
 
 /* definition_rules.c */
 typedef enum AttributeKind

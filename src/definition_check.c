@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * definition_check.c
- *		Checks of a definition, by the tables of definition_rules.c and by
- *		meaning.
+ *		Checks of a definition by the tables of definition_rules.c.
  *
  * A message says what is wrong, and its hint what would be right.  All of
  * them are collected: who writes a definition sees every mistake at once.
@@ -24,7 +23,6 @@
 
 #define NOT_SUPPORTED	"is not supported by this version of idflow"
 #define MAX_IDENTIFIER	(NAMEDATALEN - 1)
-#define MAX_ACTIVITIES	1000
 #define MAX_SHOWN		200		/* bytes of a value in a message */
 
 static void check_element(Definition *def, DefinitionElement *element,
@@ -39,14 +37,12 @@ static void check_expression(Definition *def, DefinitionElement *element,
 							 DefinitionAttribute *attribute, bool is_condition);
 static void check_sql(Definition *def, DefinitionElement *element,
 					  DefinitionAttribute *attribute, const char *body);
-static void check_configuration(Definition *def, DefinitionElement *root);
-static void check_workflow(Definition *def, DefinitionElement *workflow);
-static void check_activity(Definition *def, DefinitionElement *activity,
-						   const ActivityTemplate *t, bool is_first);
-static void check_actor(Definition *def, DefinitionElement *actor);
 
-static DefinitionAttribute *
-find_attribute(DefinitionElement *element, const char *name)
+/*
+ * Return an element's attribute of that name, or NULL.
+ */
+DefinitionAttribute *
+definition_attribute(DefinitionElement *element, const char *name)
 {
 	ListCell   *lc;
 
@@ -73,14 +69,6 @@ clip(const char *value, int limit)
 	return psprintf("%.*s...", pg_mbcliplen(value, len, limit), value);
 }
 
-static const ActivityTemplate *
-activity_template(DefinitionElement *activity)
-{
-	DefinitionAttribute *attribute = find_attribute(activity, "Template");
-
-	return attribute ? template_lookup(attribute->value) : NULL;
-}
-
 /*
  * Check a document, adding messages to def.
  */
@@ -97,14 +85,8 @@ definition_check(Definition *def, DefinitionElement *root)
 	}
 
 	check_element(def, root, element_rule(root->name, NULL));
-
-	if (strcmp(root->name, "Workflow") == 0)
-		check_workflow(def, root);
-	else
-		check_configuration(def, root);
+	definition_check_meaning(def, root);
 }
-
-/* ------------------------------------------------------ by name and kind */
 
 /*
  * Check an element and all that stands in it against the tables.
@@ -207,7 +189,7 @@ check_attributes(Definition *def, DefinitionElement *element,
 	{
 		const char *name = r->last ? psprintf("%s%s1", r->name, r->suffix) : r->name;
 
-		if (!(r->flags & RULE_REQUIRED) || find_attribute(element, name))
+		if (!(r->flags & RULE_REQUIRED) || definition_attribute(element, name))
 			continue;
 		definition_error(def, ERRCODE_WF_DEFINITION, element->line, element->name,
 						 r->kind == ATTRIBUTE_TEMPLATE ?
@@ -492,240 +474,4 @@ check_sql(Definition *def, DefinitionElement *element,
 						 "Write one SQL expression, or a subquery in parentheses.",
 						 "attribute %s: %s in \"%s\"", attribute->name,
 						 clip(edata->message, MAX_SHOWN), clip(body, MAX_SHOWN));
-}
-
-/* -------------------------------------------------------------- by meaning */
-
-/*
- * Check what stands beside each other in a ConfigurationFile.
- */
-static void
-check_configuration(Definition *def, DefinitionElement *root)
-{
-	List	   *seen = NIL;
-	ListCell   *lc;
-	bool		found = false;
-
-	foreach(lc, root->children)
-	{
-		DefinitionElement *child = (DefinitionElement *) lfirst(lc);
-		DefinitionAttribute *identifier;
-		ListCell   *lc2;
-
-		if (strcmp(child->name, "Workflow") != 0)
-			continue;
-		found = true;
-		check_workflow(def, child);
-
-		identifier = find_attribute(child, "Identifier");
-		if (identifier == NULL)
-			continue;
-		foreach(lc2, seen)
-		{
-			DefinitionAttribute *other = (DefinitionAttribute *) lfirst(lc2);
-
-			if (strcmp(other->value, identifier->value) == 0)
-			{
-				definition_error(def, ERRCODE_WF_DEFINITION, identifier->line,
-								 child->name,
-								 psprintf("The first one is in line %d; give one of them another Identifier.",
-										  other->line),
-								 "workflow \"%s\" is defined twice", identifier->value);
-				break;
-			}
-		}
-		seen = lappend(seen, identifier);
-	}
-
-	if (!found && def->nerrors == 0)
-		definition_error(def, ERRCODE_WF_DEFINITION, root->line, root->name,
-						 "Put at least one <Workflow> into the file.",
-						 "no workflow is defined");
-}
-
-/*
- * Check a workflow's activities together.
- */
-static void
-check_workflow(Definition *def, DefinitionElement *workflow)
-{
-	List	   *seen = NIL;
-	ListCell   *lc;
-	DefinitionElement *persist = NULL;
-	int			nactivities = 0;
-	bool		waits = false;
-	bool		all_known = true;
-
-	foreach(lc, workflow->children)
-	{
-		DefinitionElement *activity = (DefinitionElement *) lfirst(lc);
-		DefinitionAttribute *identifier;
-		const ActivityTemplate *t;
-		ListCell   *lc2;
-
-		if (strcmp(activity->name, "Activity") != 0)
-			continue;
-		if (++nactivities > MAX_ACTIVITIES)
-		{
-			definition_error(def, ERRCODE_PROGRAM_LIMIT_EXCEEDED, activity->line,
-							 activity->name, "Split the workflow into several.",
-							 "workflow has more than %d activities", MAX_ACTIVITIES);
-			break;
-		}
-
-		identifier = find_attribute(activity, "Identifier");
-		foreach(lc2, seen)
-		{
-			DefinitionAttribute *other = (DefinitionAttribute *) lfirst(lc2);
-
-			if (identifier && strcmp(other->value, identifier->value) == 0)
-			{
-				definition_error(def, ERRCODE_WF_DEFINITION, identifier->line,
-								 activity->name,
-								 psprintf("The first one is in line %d; give one of them another Identifier.",
-										  other->line),
-								 "activity \"%s\" is defined twice", identifier->value);
-				break;
-			}
-		}
-		if (identifier)
-			seen = lappend(seen, identifier);
-
-		t = activity_template(activity);
-		if (t == NULL)
-		{
-			all_known = false;
-			continue;
-		}
-		check_activity(def, activity, t, nactivities == 1);
-
-		if (persist != NULL)
-			definition_warning(def, activity->line, activity->name,
-							   "Let the activity whose Template is Persist be the last.",
-							   "activity \"%s\" comes after the rows are written",
-							   identifier ? identifier->value : "");
-		if (strcmp(t->name, "Persist") == 0)
-			persist = activity;
-		if (t->is_interactive && (t->is_review || nactivities > 1))
-			waits = true;
-	}
-
-	if (nactivities == 0)
-		definition_error(def, ERRCODE_WF_DEFINITION, workflow->line, workflow->name,
-						 "Put at least one <Activity> into it, and let the last one's Template be Persist.",
-						 "workflow has no activity");
-	else if (all_known && persist == NULL)
-		definition_warning(def, workflow->line, workflow->name,
-						   "Let the last activity's Template be Persist.",
-						   "no activity is a Persist: nothing would ever be written");
-	else if (all_known && !waits)
-		definition_warning(def, workflow->line, workflow->name,
-						   "Put an activity whose Template is Review or ReviewWithFeedback before the Persist.",
-						   "no activity waits for anybody: every change would be written at once");
-}
-
-/*
- * Check one activity against its template.
- */
-static void
-check_activity(Definition *def, DefinitionElement *activity,
-			   const ActivityTemplate *t, bool is_first)
-{
-	static const struct
-	{
-		const char *attribute;
-		bool		interactive;	/* only where people act */
-		bool		review;		/* only where they approve */
-		const char *templates;	/* else only in these */
-	}			needs[] = {
-		{"Approvals", true, true, NULL},
-		{"Declines", true, true, NULL},
-		{"NoActor", true, false, NULL},
-		{"Due", true, false, NULL},
-		{"CommentRequired", true, false, NULL},
-		{"ArgumentBlockProvisioning", false, false, "Persist|PersistOnlyResources"},
-		{"ArgumentCalledWorkflow", false, false, "ContinueWith"},
-		{"Into", false, false, "PersistOnlyResources"}
-	};
-	DefinitionAttribute *identifier = find_attribute(activity, "Identifier");
-	bool		has_actor = false;
-	ListCell   *lc;
-
-	for (int i = 0; i < lengthof(needs); i++)
-	{
-		DefinitionAttribute *attribute = find_attribute(activity, needs[i].attribute);
-
-		if (attribute == NULL ||
-			(needs[i].review && t->is_review) ||
-			(needs[i].interactive && !needs[i].review && t->is_interactive) ||
-			name_in_list(t->name, needs[i].templates))
-			continue;
-		definition_error(def, ERRCODE_WF_DEFINITION, attribute->line, activity->name,
-						 psprintf("%s belongs to the templates %s.", attribute->name,
-								  needs[i].templates ? format_list(needs[i].templates) :
-								  needs[i].review ? "Review, ReviewWithFeedback" :
-								  "Action, ActionWithRefine, Review, ReviewWithFeedback"),
-						 "attribute %s has no meaning in an activity whose template is %s",
-						 attribute->name, t->name);
-	}
-
-	if (strcmp(t->name, "ContinueWith") == 0 &&
-		find_attribute(activity, "ArgumentCalledWorkflow") == NULL)
-		definition_error(def, ERRCODE_WF_DEFINITION, activity->line, activity->name,
-						 "Name the workflow to go on in: ArgumentCalledWorkflow=\"...\".",
-						 "attribute ArgumentCalledWorkflow is missing");
-
-	foreach(lc, activity->children)
-	{
-		DefinitionElement *child = (DefinitionElement *) lfirst(lc);
-
-		if (strcmp(child->name, "Actor") != 0)
-			continue;
-		has_actor = true;
-		check_actor(def, child);
-		if (!t->is_interactive)
-			definition_error(def, ERRCODE_WF_DEFINITION, child->line, child->name,
-							 "Move it to an activity whose template is Action, ActionWithRefine, Review or ReviewWithFeedback.",
-							 "nobody acts in an activity whose template is %s", t->name);
-	}
-
-	/* plain DML executes the first Action at once */
-	if (is_first && has_actor && t->is_interactive && !t->is_review)
-		definition_warning(def, activity->line, activity->name,
-						   "Who may ask is a matter of privileges on the table; remove the <Actor>.",
-						   "activity \"%s\" is executed by whoever changes the table, whatever its <Actor> says",
-						   identifier ? identifier->value : "");
-	if (t->is_interactive && !has_actor && (t->is_review || !is_first))
-		definition_warning(def, activity->line, activity->name,
-						   "Say who acts: <Actor Profile=\"...\"/>.",
-						   "activity \"%s\" has no <Actor>: only idflow_admin may %s",
-						   identifier ? identifier->value : "",
-						   t->is_review ? "decide" : "act");
-}
-
-/*
- * Check that an Actor names somebody in exactly one way.
- */
-static void
-check_actor(Definition *def, DefinitionElement *actor)
-{
-	DefinitionAttribute *expression = find_attribute(actor, "Expression");
-	int			ways = 0;
-
-	ways += find_attribute(actor, "Profile") != NULL;
-	ways += find_attribute(actor, "Principal") != NULL;
-	ways += expression != NULL;
-
-	if (ways == 0)
-		definition_error(def, ERRCODE_WF_DEFINITION, actor->line, actor->name,
-						 "Write Profile=\"...\", Principal=\"...\" or Expression=\"SQL:...\".",
-						 "element does not say who acts");
-	else if (ways > 1)
-		definition_error(def, ERRCODE_WF_DEFINITION, actor->line, actor->name,
-						 "Write one <Actor> for each of them.",
-						 "only one of Profile, Principal and Expression may be given");
-	else if (expression && strcmp(expression->value, "Literal:") == 0)
-		definition_error(def, ERRCODE_WF_DEFINITION, actor->line, actor->name,
-						 "Write a principal's name after Literal:.",
-						 "element does not say who acts");
 }

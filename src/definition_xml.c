@@ -21,8 +21,6 @@
  */
 #include "postgres.h"
 
-#include <ctype.h>
-
 #ifndef USE_LIBXML
 #error "idflow needs a PostgreSQL that was built --with-libxml"
 #endif
@@ -78,14 +76,6 @@ typedef struct XmlMessages
 	}			message[MAX_XML_MESSAGES];
 } XmlMessages;
 
-/* a position in the source; see scan_start_tag() */
-typedef struct SourceScan
-{
-	const char *pos;
-	const char *end;
-	int			line;
-} SourceScan;
-
 /*
  * A document being read.  It is palloc'd, so what its pointers say survives a
  * longjmp; whatever of libxml2's they hold is freed by free_resources().
@@ -97,7 +87,7 @@ typedef struct XmlReader
 	const char *source;			/* in UTF-8 */
 	size_t		source_len;
 	XmlMessages messages;
-	SourceScan	scan;
+	DefinitionSource scan;
 	const xmlChar *root_namespace;	/* NULL: none */
 
 	xmlParserCtxtPtr parser;
@@ -120,7 +110,6 @@ static void stop_at_dtd(void *arg, const xmlChar *name,
 static void compile_schema(void);
 static void validate_document(XmlReader *reader);
 static void report_parse_messages(XmlReader *reader);
-static char *element_at(const char *source, size_t len, int line, int column);
 static DefinitionElement *copy_element(XmlReader *reader, xmlNodePtr node,
 									   DefinitionElement *parent);
 static void copy_attributes(XmlReader *reader, xmlNodePtr node,
@@ -128,9 +117,7 @@ static void copy_attributes(XmlReader *reader, xmlNodePtr node,
 static void copy_workflow(XmlReader *reader, xmlNodePtr node,
 						  DefinitionElement *element);
 static void remove_insignificant(xmlNodePtr node);
-static bool is_name_character(char c);
-static int	scan_start_tag(SourceScan *scan);
-static int	scan_attribute(SourceScan *scan);
+static char *element_at(XmlReader *reader, int line, int column);
 static char *from_utf8(const char *text);
 static char *from_libxml(const char *text);
 
@@ -440,52 +427,27 @@ report_parse_messages(XmlReader *reader)
 		}
 
 		definition_error(reader->def, ERRCODE_WF_DEFINITION, line,
-						 element_at(reader->source, reader->source_len, line,
-									messages->message[i].column),
+						 element_at(reader, line, messages->message[i].column),
 						 hint, "%s", text);
 	}
 }
 
 /*
- * Return the name of the last tag that begins before a position, NULL if
- * there is none.
+ * Return the name of the last tag that begins before a position, without its
+ * prefix; NULL if there is none.
  */
 static char *
-element_at(const char *source, size_t len, int line, int column)
+element_at(XmlReader *reader, int line, int column)
 {
-	const char *pos = source;
-	const char *end = source + len;
-	const char *name;
+	char	   *name = source_tag_before(reader->source, reader->source_len,
+										 line, column);
+	char	   *colon;
 
-	while (--line > 0)
-	{
-		const char *newline = memchr(pos, '\n', end - pos);
-
-		if (newline == NULL)
-			return NULL;
-		pos = newline + 1;
-	}
-	pos = (end - pos) > column ? pos + column : end;
-
-	while (--pos >= source)
-	{
-		if (*pos != '<')
-			continue;
-		name = pos + 1;
-		if (name < end && *name == '/')
-			name++;
-		len = 0;
-		while (name + len < end && is_name_character(name[len]))
-			len++;
-		if (len > 0 && len < NAMEDATALEN)
-		{
-			char	   *result = from_libxml(pnstrdup(name, len));
-			char	   *colon = strchr(result, ':');
-
-			return colon ? colon + 1 : result;
-		}
-	}
-	return NULL;
+	if (name == NULL)
+		return NULL;
+	name = from_libxml(name);
+	colon = strchr(name, ':');
+	return colon ? colon + 1 : name;
 }
 
 /* ------------------------------------------------- documents that do parse */
@@ -503,7 +465,7 @@ copy_element(XmlReader *reader, xmlNodePtr node, DefinitionElement *parent)
 	CHECK_FOR_INTERRUPTS();
 
 	element->name = from_utf8((const char *) node->name);
-	element->line = scan_start_tag(&reader->scan);
+	element->line = source_start_tag(&reader->scan);
 	element->parent = parent;
 	node->_private = element;
 
@@ -548,7 +510,7 @@ copy_attributes(XmlReader *reader, xmlNodePtr node, DefinitionElement *element)
 
 	for (xmlAttrPtr attr = node->properties; attr != NULL; attr = next)
 	{
-		int			line = scan_attribute(&reader->scan);
+		int			line = source_attribute(&reader->scan);
 		DefinitionAttribute *copy;
 		StringInfoData value;
 
@@ -659,122 +621,6 @@ remove_insignificant(xmlNodePtr node)
 	}
 }
 
-/* ------------------------------------------------------------------ lines */
-
-/*
- * libxml2 knows the line on which a start tag ends.  People look for the line
- * on which it begins, and for the line of an attribute, so the source is
- * walked beside the tree.  It is well-formed and has no DTD, which makes this
- * simple.
- */
-static void
-scan_skip(SourceScan *scan, int n)
-{
-	for (; n > 0 && scan->pos < scan->end; n--)
-	{
-		if (*scan->pos++ == '\n')
-			scan->line++;
-	}
-}
-
-/* Move behind the next occurrence of what. */
-static void
-scan_past(SourceScan *scan, const char *what)
-{
-	size_t		len = strlen(what);
-
-	while (scan->pos < scan->end &&
-		   (scan->end - scan->pos < len || memcmp(scan->pos, what, len) != 0))
-		scan_skip(scan, 1);
-	scan_skip(scan, len);
-}
-
-static bool
-scan_sees(SourceScan *scan, const char *what)
-{
-	size_t		len = strlen(what);
-
-	return scan->end - scan->pos >= len && memcmp(scan->pos, what, len) == 0;
-}
-
-static bool
-is_xml_space(char c)
-{
-	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-/* Good enough for names in a document that has been parsed. */
-static bool
-is_name_character(char c)
-{
-	return IS_HIGHBIT_SET(c) || isalnum((unsigned char) c) ||
-		c == '_' || c == ':' || c == '-' || c == '.';
-}
-
-/*
- * Move behind the name of the next start tag and return its line.
- */
-static int
-scan_start_tag(SourceScan *scan)
-{
-	while (scan->pos < scan->end)
-	{
-		if (scan_sees(scan, "<!--"))
-			scan_past(scan, "-->");
-		else if (scan_sees(scan, "<![CDATA["))
-			scan_past(scan, "]]>");
-		else if (scan_sees(scan, "<?"))
-			scan_past(scan, "?>");
-		else if (scan_sees(scan, "</"))
-			scan_past(scan, ">");
-		else if (scan_sees(scan, "<"))
-		{
-			int			line = scan->line;
-
-			scan_skip(scan, 1);
-			while (scan->pos < scan->end && is_name_character(*scan->pos))
-				scan_skip(scan, 1);
-			return line;
-		}
-		else
-			scan_skip(scan, 1);
-	}
-	return scan->line;
-}
-
-/*
- * Within a start tag, move behind the next attribute that is not a namespace
- * declaration and return its line; 0 if there is none.
- */
-static int
-scan_attribute(SourceScan *scan)
-{
-	for (;;)
-	{
-		bool		is_xmlns;
-		int			line;
-		char		quote[2] = {0};
-
-		while (scan->pos < scan->end && is_xml_space(*scan->pos))
-			scan_skip(scan, 1);
-		if (scan->pos >= scan->end || *scan->pos == '>' || *scan->pos == '/')
-			return 0;
-
-		line = scan->line;
-		is_xmlns = scan_sees(scan, "xmlns=") || scan_sees(scan, "xmlns:") ||
-			scan_sees(scan, "xmlns ");
-		while (scan->pos < scan->end && *scan->pos != '"' && *scan->pos != '\'')
-			scan_skip(scan, 1);
-		if (scan->pos >= scan->end)
-			return 0;
-		quote[0] = *scan->pos;
-		scan_skip(scan, 1);
-		scan_past(scan, quote);
-		if (!is_xmlns)
-			return line;
-	}
-}
-
 /* ------------------------------------------------------------------- text */
 
 /*
@@ -799,7 +645,7 @@ from_libxml(const char *text)
 	char	   *copy = pstrdup(text);
 	int			len = strlen(copy);
 
-	while (len > 0 && is_xml_space(copy[len - 1]))
+	while (len > 0 && (copy[len - 1] == '\n' || copy[len - 1] == ' '))
 		copy[--len] = '\0';
 
 	if (GetDatabaseEncoding() != PG_UTF8 ||

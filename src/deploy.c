@@ -12,8 +12,6 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "catalog/namespace.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
@@ -25,30 +23,17 @@
 #include "utils/acl.h"
 #include "utils/inval.h"
 #include "utils/json.h"
-#include "utils/jsonb.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
-#include "utils/syscache.h"
 #include "utils/xml.h"
 
 #include "definition.h"
-#include "errcodes.h"
+#include "idflow.h"
 
 PG_FUNCTION_INFO_V1(idflow_deploy);
 PG_FUNCTION_INFO_V1(idflow_validate);
 PG_FUNCTION_INFO_V1(idflow_export);
 PG_FUNCTION_INFO_V1(idflow_workflow_changed);
 
-/* who called, while we act as the extension's owner */
-typedef struct SavedUser
-{
-	Oid			userid;
-	int			sec_context;
-} SavedUser;
-
-static void become_table_owner(SavedUser *saved);
-static void restore_saved_user(SavedUser *saved);
 static void report_messages(Definition *def);
 static void deploy_workflow(WorkflowDefinition *workflow, const char *deployer,
 							ReturnSetInfo *rsinfo);
@@ -72,7 +57,7 @@ idflow_deploy(PG_FUNCTION_ARGS)
 	Definition *def;
 	xmltype    *xml;
 	char	   *deployer;
-	SavedUser	saved;
+	UserSwitch	saved;
 	ListCell   *lc;
 
 	if (PG_ARGISNULL(0))
@@ -95,8 +80,7 @@ idflow_deploy(PG_FUNCTION_ARGS)
 
 	deployer = GetUserNameFromId(GetUserId(), false);
 
-	become_table_owner(&saved);
-	SPI_connect();
+	store_begin(&saved);
 
 	/* versions of one name are numbered one after the other */
 	if (SPI_execute("LOCK TABLE idflow.workflow IN SHARE ROW EXCLUSIVE MODE",
@@ -106,8 +90,7 @@ idflow_deploy(PG_FUNCTION_ARGS)
 	foreach(lc, def->workflows)
 		deploy_workflow((WorkflowDefinition *) lfirst(lc), deployer, rsinfo);
 
-	SPI_finish();
-	restore_saved_user(&saved);
+	store_end(&saved);
 
 	MemoryContextSwitchTo(oldcontext);
 	MemoryContextDelete(context);
@@ -195,7 +178,7 @@ idflow_export(PG_FUNCTION_ARGS)
 	Datum		args[2] = {0};
 	char		nulls[2] = {' ', ' '};
 	MemoryContext oldcontext = CurrentMemoryContext;
-	SavedUser	saved;
+	UserSwitch	saved;
 	char	   *name;
 	char	   *definition = NULL;
 
@@ -211,8 +194,7 @@ idflow_export(PG_FUNCTION_ARGS)
 	else
 		args[1] = PG_GETARG_DATUM(1);
 
-	become_table_owner(&saved);
-	SPI_connect();
+	store_begin(&saved);
 	if (SPI_execute_with_args("SELECT w.definition::pg_catalog.text"
 							  "  FROM idflow.workflow AS w"
 							  " WHERE w.name OPERATOR(pg_catalog.=) $1"
@@ -224,8 +206,7 @@ idflow_export(PG_FUNCTION_ARGS)
 		definition = MemoryContextStrdup(oldcontext,
 										 SPI_getvalue(SPI_tuptable->vals[0],
 													  SPI_tuptable->tupdesc, 1));
-	SPI_finish();
-	restore_saved_user(&saved);
+	store_end(&saved);
 
 	if (definition == NULL && PG_ARGISNULL(1))
 		ereport(ERROR,
@@ -260,36 +241,6 @@ idflow_workflow_changed(PG_FUNCTION_ARGS)
 
 	CacheInvalidateRelcache(trigdata->tg_relation);
 	PG_RETURN_POINTER(NULL);
-}
-
-/* ------------------------------------------------------------------- users */
-
-/*
- * Become the owner of idflow's tables.  If an error is thrown, the end of the
- * (sub)transaction restores the user.
- */
-static void
-become_table_owner(SavedUser *saved)
-{
-	Oid			relid = get_relname_relid("workflow",
-										  get_namespace_oid("idflow", false));
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "table idflow.workflow does not exist");
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-
-	GetUserIdAndSecContext(&saved->userid, &saved->sec_context);
-	SetUserIdAndSecContext(owner,
-						   saved->sec_context | SECURITY_LOCAL_USERID_CHANGE);
-}
-
-static void
-restore_saved_user(SavedUser *saved)
-{
-	SetUserIdAndSecContext(saved->userid, saved->sec_context);
 }
 
 /* ---------------------------------------------------------------- messages */

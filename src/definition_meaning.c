@@ -1,0 +1,275 @@
+/*-------------------------------------------------------------------------
+ *
+ * definition_meaning.c
+ *		Checks of a definition by meaning: what must fit together, and what is
+ *		allowed but hardly meant.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "definition.h"
+#include "errcodes.h"
+
+#define MAX_ACTIVITIES	1000
+
+static void check_configuration(Definition *def, DefinitionElement *root);
+static void check_workflow(Definition *def, DefinitionElement *workflow);
+static void check_activity(Definition *def, DefinitionElement *activity,
+						   const ActivityTemplate *t, bool is_first);
+static void check_actor(Definition *def, DefinitionElement *actor);
+
+/*
+ * Check a document whose root is a Workflow or a ConfigurationFile.
+ */
+void
+definition_check_meaning(Definition *def, DefinitionElement *root)
+{
+	if (strcmp(root->name, "Workflow") == 0)
+		check_workflow(def, root);
+	else
+		check_configuration(def, root);
+}
+
+/* Return an Activity's template, or NULL if it has none that is known. */
+static const ActivityTemplate *
+activity_template(DefinitionElement *activity)
+{
+	DefinitionAttribute *attribute = definition_attribute(activity, "Template");
+
+	return attribute ? template_lookup(attribute->value) : NULL;
+}
+
+/*
+ * Check what stands beside each other in a ConfigurationFile.
+ */
+static void
+check_configuration(Definition *def, DefinitionElement *root)
+{
+	List	   *seen = NIL;
+	ListCell   *lc;
+	bool		found = false;
+
+	foreach(lc, root->children)
+	{
+		DefinitionElement *child = (DefinitionElement *) lfirst(lc);
+		DefinitionAttribute *identifier;
+		ListCell   *lc2;
+
+		if (strcmp(child->name, "Workflow") != 0)
+			continue;
+		found = true;
+		check_workflow(def, child);
+
+		identifier = definition_attribute(child, "Identifier");
+		if (identifier == NULL)
+			continue;
+		foreach(lc2, seen)
+		{
+			DefinitionAttribute *other = (DefinitionAttribute *) lfirst(lc2);
+
+			if (strcmp(other->value, identifier->value) == 0)
+			{
+				definition_error(def, ERRCODE_WF_DEFINITION, identifier->line,
+								 child->name,
+								 psprintf("The first one is in line %d; give one of them another Identifier.",
+										  other->line),
+								 "workflow \"%s\" is defined twice", identifier->value);
+				break;
+			}
+		}
+		seen = lappend(seen, identifier);
+	}
+
+	if (!found && def->nerrors == 0)
+		definition_error(def, ERRCODE_WF_DEFINITION, root->line, root->name,
+						 "Put at least one <Workflow> into the file.",
+						 "no workflow is defined");
+}
+
+/*
+ * Check a workflow's activities together.
+ */
+static void
+check_workflow(Definition *def, DefinitionElement *workflow)
+{
+	List	   *seen = NIL;
+	ListCell   *lc;
+	DefinitionElement *persist = NULL;
+	int			nactivities = 0;
+	bool		waits = false;
+	bool		all_known = true;
+
+	foreach(lc, workflow->children)
+	{
+		DefinitionElement *activity = (DefinitionElement *) lfirst(lc);
+		DefinitionAttribute *identifier;
+		const ActivityTemplate *t;
+		ListCell   *lc2;
+
+		if (strcmp(activity->name, "Activity") != 0)
+			continue;
+		if (++nactivities > MAX_ACTIVITIES)
+		{
+			definition_error(def, ERRCODE_PROGRAM_LIMIT_EXCEEDED, activity->line,
+							 activity->name, "Split the workflow into several.",
+							 "workflow has more than %d activities", MAX_ACTIVITIES);
+			break;
+		}
+
+		identifier = definition_attribute(activity, "Identifier");
+		foreach(lc2, seen)
+		{
+			DefinitionAttribute *other = (DefinitionAttribute *) lfirst(lc2);
+
+			if (identifier && strcmp(other->value, identifier->value) == 0)
+			{
+				definition_error(def, ERRCODE_WF_DEFINITION, identifier->line,
+								 activity->name,
+								 psprintf("The first one is in line %d; give one of them another Identifier.",
+										  other->line),
+								 "activity \"%s\" is defined twice", identifier->value);
+				break;
+			}
+		}
+		if (identifier)
+			seen = lappend(seen, identifier);
+
+		t = activity_template(activity);
+		if (t == NULL)
+		{
+			all_known = false;
+			continue;
+		}
+		check_activity(def, activity, t, nactivities == 1);
+
+		if (persist != NULL)
+			definition_warning(def, activity->line, activity->name,
+							   "Let the activity whose Template is Persist be the last.",
+							   "activity \"%s\" comes after the rows are written",
+							   identifier ? identifier->value : "");
+		if (strcmp(t->name, "Persist") == 0)
+			persist = activity;
+		if (t->is_interactive && (t->is_review || nactivities > 1))
+			waits = true;
+	}
+
+	if (nactivities == 0)
+		definition_error(def, ERRCODE_WF_DEFINITION, workflow->line, workflow->name,
+						 "Put at least one <Activity> into it, and let the last one's Template be Persist.",
+						 "workflow has no activity");
+	else if (all_known && persist == NULL)
+		definition_warning(def, workflow->line, workflow->name,
+						   "Let the last activity's Template be Persist.",
+						   "no activity is a Persist: nothing would ever be written");
+	else if (all_known && !waits)
+		definition_warning(def, workflow->line, workflow->name,
+						   "Put an activity whose Template is Review or ReviewWithFeedback before the Persist.",
+						   "no activity waits for anybody: every change would be written at once");
+}
+
+/*
+ * Check one activity against its template.
+ */
+static void
+check_activity(Definition *def, DefinitionElement *activity,
+			   const ActivityTemplate *t, bool is_first)
+{
+	static const struct
+	{
+		const char *attribute;
+		bool		interactive;	/* only where people act */
+		bool		review;		/* only where they approve */
+		const char *templates;	/* else only in these */
+	}			needs[] = {
+		{"Approvals", true, true, NULL},
+		{"Declines", true, true, NULL},
+		{"NoActor", true, false, NULL},
+		{"Due", true, false, NULL},
+		{"CommentRequired", true, false, NULL},
+		{"ArgumentBlockProvisioning", false, false, "Persist|PersistOnlyResources"},
+		{"ArgumentCalledWorkflow", false, false, "ContinueWith"},
+		{"Into", false, false, "PersistOnlyResources"}
+	};
+	DefinitionAttribute *identifier = definition_attribute(activity, "Identifier");
+	bool		has_actor = false;
+	ListCell   *lc;
+
+	for (int i = 0; i < lengthof(needs); i++)
+	{
+		DefinitionAttribute *attribute = definition_attribute(activity, needs[i].attribute);
+
+		if (attribute == NULL ||
+			(needs[i].review && t->is_review) ||
+			(needs[i].interactive && !needs[i].review && t->is_interactive) ||
+			name_in_list(t->name, needs[i].templates))
+			continue;
+		definition_error(def, ERRCODE_WF_DEFINITION, attribute->line, activity->name,
+						 psprintf("%s belongs to the templates %s.", attribute->name,
+								  needs[i].templates ? format_list(needs[i].templates) :
+								  needs[i].review ? "Review, ReviewWithFeedback" :
+								  "Action, ActionWithRefine, Review, ReviewWithFeedback"),
+						 "attribute %s has no meaning in an activity whose template is %s",
+						 attribute->name, t->name);
+	}
+
+	if (strcmp(t->name, "ContinueWith") == 0 &&
+		definition_attribute(activity, "ArgumentCalledWorkflow") == NULL)
+		definition_error(def, ERRCODE_WF_DEFINITION, activity->line, activity->name,
+						 "Name the workflow to go on in: ArgumentCalledWorkflow=\"...\".",
+						 "attribute ArgumentCalledWorkflow is missing");
+
+	foreach(lc, activity->children)
+	{
+		DefinitionElement *child = (DefinitionElement *) lfirst(lc);
+
+		if (strcmp(child->name, "Actor") != 0)
+			continue;
+		has_actor = true;
+		check_actor(def, child);
+		if (!t->is_interactive)
+			definition_error(def, ERRCODE_WF_DEFINITION, child->line, child->name,
+							 "Move it to an activity whose template is Action, ActionWithRefine, Review or ReviewWithFeedback.",
+							 "nobody acts in an activity whose template is %s", t->name);
+	}
+
+	/* plain DML executes the first Action at once */
+	if (is_first && has_actor && t->is_interactive && !t->is_review)
+		definition_warning(def, activity->line, activity->name,
+						   "Who may ask is a matter of privileges on the table; remove the <Actor>.",
+						   "activity \"%s\" is executed by whoever changes the table, whatever its <Actor> says",
+						   identifier ? identifier->value : "");
+	if (t->is_interactive && !has_actor && (t->is_review || !is_first))
+		definition_warning(def, activity->line, activity->name,
+						   "Say who acts: <Actor Profile=\"...\"/>.",
+						   "activity \"%s\" has no <Actor>: only idflow_admin may %s",
+						   identifier ? identifier->value : "",
+						   t->is_review ? "decide" : "act");
+}
+
+/*
+ * Check that an Actor names somebody in exactly one way.
+ */
+static void
+check_actor(Definition *def, DefinitionElement *actor)
+{
+	DefinitionAttribute *expression = definition_attribute(actor, "Expression");
+	int			ways = 0;
+
+	ways += definition_attribute(actor, "Profile") != NULL;
+	ways += definition_attribute(actor, "Principal") != NULL;
+	ways += expression != NULL;
+
+	if (ways == 0)
+		definition_error(def, ERRCODE_WF_DEFINITION, actor->line, actor->name,
+						 "Write Profile=\"...\", Principal=\"...\" or Expression=\"SQL:...\".",
+						 "element does not say who acts");
+	else if (ways > 1)
+		definition_error(def, ERRCODE_WF_DEFINITION, actor->line, actor->name,
+						 "Write one <Actor> for each of them.",
+						 "only one of Profile, Principal and Expression may be given");
+	else if (expression && strcmp(expression->value, "Literal:") == 0)
+		definition_error(def, ERRCODE_WF_DEFINITION, actor->line, actor->name,
+						 "Write a principal's name after Literal:.",
+						 "element does not say who acts");
+}
