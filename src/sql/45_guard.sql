@@ -27,6 +27,26 @@ COMMENT ON FUNCTION idflow.guard_admin() IS
 'True if both the current and the outer role are idflow_admin or superuser.';
 
 /*
+ * Most DDL concerns no gate at all; this says so, cheaply.
+ */
+CREATE FUNCTION idflow.guard_concerns(relations oid[]) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN current_setting('transaction_isolation') IN ('repeatable read', 'serializable')	/* see guard_findings() */
+		OR EXISTS (SELECT FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+				   WHERE t.tgrelid = ANY (relations) AND p.proname IN ('gate', 'refuse_truncate'))
+		OR EXISTS (SELECT FROM pg_inherits i JOIN pg_trigger t ON t.tgrelid = i.inhparent JOIN pg_proc p ON p.oid = t.tgfoid
+				   WHERE i.inhrelid = ANY (relations) AND p.proname IN ('gate', 'refuse_truncate'))
+		OR EXISTS (SELECT FROM idflow.layout l WHERE l.relid = ANY (relations))
+		OR EXISTS (SELECT FROM idflow.gate_off o WHERE o.target::oid = ANY (relations));
+END
+$$;
+COMMENT ON FUNCTION idflow.guard_concerns(oid[]) IS
+'True if one of the tables has, or may have, to do with gates.';
+
+/*
  * What is wrong with the gates of these tables, or with these triggers.
  * Whatever idflow.gate_off has on record is left out.  recorded: an admin may
  * do it, and it is put on record; null: an admin may, and there is nothing to
@@ -78,18 +98,6 @@ BEGIN
 		END LOOP;
 	END IF;
 
-	/* gates made by hand, and names that are theirs */
-	RETURN QUERY
-		SELECT t.tgrelid, t.tgname, NULL::boolean,
-			   format('cannot create trigger "%s" on table %s', t.tgname, t.tgrelid::regclass),
-			   'Names that begin with "!idflow_", and the function idflow.gate(), are for gates.'::text,
-			   'Choose another name, or have an idflow_admin attach the workflow.'::text
-		FROM pg_trigger t
-		WHERE t.oid = ANY (triggers)
-		  AND (starts_with(t.tgname::text, '!idflow_') OR t.tgfoid = gate)
-		  AND NOT (t.tgfoid = refuse AND t.tgname = '!idflow_000_truncate' AND t.tgtype = 34 AND t.tgqual IS NULL)
-		  AND NOT EXISTS (SELECT FROM idflow.gate_off o WHERE o.target = t.tgrelid AND o.trigger_name = t.tgname::text);
-
 	/* gates, and what refuses TRUNCATE: off, or on in another way */
 	RETURN QUERY
 		SELECT t.tgrelid, t.tgname, true,
@@ -127,6 +135,18 @@ BEGIN
 		WHERE t.tgrelid = ANY (relations)
 		  AND t.tgfoid = refuse
 		  AND t.tgname <> '!idflow_000_truncate'
+		  AND NOT EXISTS (SELECT FROM idflow.gate_off o WHERE o.target = t.tgrelid AND o.trigger_name = t.tgname::text);
+
+	/* gates made by hand, and names that are theirs */
+	RETURN QUERY
+		SELECT t.tgrelid, t.tgname, NULL::boolean,
+			   format('cannot create trigger "%s" on table %s', t.tgname, t.tgrelid::regclass),
+			   'Names that begin with "!idflow_", and the function idflow.gate(), are for gates.'::text,
+			   'Choose another name, or have an idflow_admin attach the workflow.'::text
+		FROM pg_trigger t
+		WHERE t.oid = ANY (triggers)
+		  AND (starts_with(t.tgname::text, '!idflow_') OR t.tgfoid = gate)
+		  AND NOT (t.tgfoid = refuse AND t.tgname = '!idflow_000_truncate' AND t.tgtype = 34 AND t.tgqual IS NULL)
 		  AND NOT EXISTS (SELECT FROM idflow.gate_off o WHERE o.target = t.tgrelid AND o.trigger_name = t.tgname::text);
 
 	/* new, renamed or newly come with a partition: triggers that run before the first gate */
@@ -232,6 +252,11 @@ AS $$
 DECLARE
 	t record;
 BEGIN
+	IF guard_record.name = '!idflow_detached' THEN
+		DELETE FROM idflow.gate_off o
+		WHERE o.target::oid = guard_record.relation AND starts_with(o.trigger_name, '!idflow_');
+	END IF;
+
 	INSERT INTO idflow.gate_off (target, target_name, trigger_name, actor, role, reason)
 		SELECT c.oid, format('%I.%I', n.nspname, c.relname), guard_record.name,
 			   idflow.actor_or_role(), idflow.outer_role(), format('%s by %s', command, idflow.outer_role())
@@ -367,7 +392,7 @@ BEGIN
 		  WHERE c.classid IN ('pg_class'::regclass, 'pg_trigger'::regclass, 'pg_rewrite'::regclass)) x
 	JOIN pg_class k ON k.oid = x.relid AND k.relkind IN ('r', 'p', 'f')
 	LEFT JOIN LATERAL pg_partition_tree(x.relid::regclass) p ON k.relkind = 'p';
-	IF relations IS NULL THEN
+	IF relations IS NULL OR (triggers IS NULL AND NOT idflow.guard_concerns(relations)) THEN
 		RETURN;
 	END IF;
 
