@@ -233,9 +233,11 @@ json_add_value(StringInfo buf, const char *type, const char *value)
 	typid = builtin_base_type(type);
 	elemtype = OidIsValid(typid) ? get_element_type(typid) : InvalidOid;
 
-	/* of all types only box has another delimiter than the comma */
-	if (OidIsValid(elemtype) && elemtype < FirstNormalObjectId && elemtype != BOXOID &&
-		get_typtype(elemtype) != TYPTYPE_COMPOSITE)
+	/*
+	 * Of all types only box has another delimiter than the comma; int2vector
+	 * and its like have elements, and are written otherwise.
+	 */
+	if (OidIsValid(elemtype) && elemtype != BOXOID && get_array_type(elemtype) == typid)
 		add_array(buf, elemtype, value);
 	else
 		add_scalar(buf, typid, value);

@@ -112,7 +112,8 @@ target_sql_name(Oid relid)
 	return nspname ? quote_qualified_identifier(nspname, relname) : NULL;
 }
 
-static Oid
+/* table_owner: the role that owns a relation. */
+Oid
 table_owner(Oid relid)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));

@@ -48,6 +48,7 @@ extern AttrNumber layout_attribute(Layout *layout, Oid relid, int position);
 
 extern char **live_values(Change *change, bool *exists);
 extern bool live_row_visible(Change *change);
+extern Oid	table_owner(Oid relid);
 
 /* -------------------------------------------------------- image_json.c */
 
