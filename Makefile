@@ -72,7 +72,7 @@ EXTRA_CLEAN = $(EXTENSION)--$(EXTVERSION).sql src/generated tmp_check dist
 
 # For "make installcheck".  The TAP tests break servers, so they run in "make
 # check" only, which has copies to break.
-REGRESS        = $(shell sed -n 's/^test:[[:space:]]*//p' sql/schedule 2>/dev/null)
+REGRESS        = $(sort $(basename $(notdir $(wildcard sql/*.sql))))
 ISOLATION      = $(sort $(basename $(notdir $(wildcard test/specs/*.spec))))
 ISOLATION_OPTS = --inputdir=test --outputdir=test/output_iso --load-extension=idflow
 

@@ -5,7 +5,7 @@
 #
 # usage: tools/valgrind.sh PGSRC [TEST...]
 #        PGSRC   a PostgreSQL source tree of a release, 15 to 18
-#        TEST    names from sql/schedule; all of them where none is given
+#        TEST    names of sql/*.sql; all of them where none is given
 #
 # The server is built once, into ASSERT_PREFIX (~/.cache/idflow/assert-MAJOR).
 # "make check PG_CONFIG=ASSERT_PREFIX/bin/pg_config" runs every test on it,
@@ -70,14 +70,12 @@ cp -R "$ROOT/sql" "$ROOT/expected" "$WORK/src"
 chmod -R a+rX "$WORK/src"
 own "$WORK/src"
 if [ $# -eq 0 ]; then
-	read -r -a tests <<<"$(sed -n 's/^test:[[:space:]]*//p' "$ROOT/sql/schedule" | tr '\n' ' ')"
-else
-	tests=("$@")
+	for file in "$ROOT"/sql/*.sql; do set -- "$@" "$(basename "$file" .sql)"; done
 fi
 as_server mkdir -p "$WORK/home/out"
 status=0
 as_server "$(pgxs_test_dir "$PG_CONFIG")/regress/pg_regress" --bindir="$PGBIN" --host="$PGSOCKET" --port="$PGPORT_PRIVATE" \
-	--user=postgres --inputdir="$WORK/src" --outputdir="$WORK/home/out" --dbname=contrib_regression "${tests[@]}" || status=$?
+	--user=postgres --inputdir="$WORK/src" --outputdir="$WORK/home/out" --dbname=contrib_regression "$@" || status=$?
 stop_cluster fast
 
 errors=$(cat "$logs"/*.log 2>/dev/null | grep -c VALGRINDERROR-BEGIN || true)
