@@ -60,7 +60,9 @@ RESET idflow.max_definition_size;
 SELECT severity, count(*), min(line), max(line), max(message) FILTER (WHERE line IS NULL) AS rest
   FROM idflow.validate('<Workflow Identifier="a" DisplayName_L1="a">' || repeat(E'\n<Activity/>', 2000) || '</Workflow>')
  GROUP BY severity;
--- a thousand warnings hide no error
+SELECT * FROM idflow.validate(E'<Workflow>\n<Activity ' || (SELECT string_agg(format('a%s="x"', i), ' ') FROM generate_series(1, 60000) AS i) || '/></Workflow>');
+SELECT * FROM idflow.validate('<Workflow ' || (SELECT string_agg(format('xmlns:a%s="x"', i), ' ') FROM generate_series(1, 50000) AS i) || '/>');
+-- five hundred warnings hide no error
 SELECT v.line, v.message
   FROM idflow.validate('<Workflow Identifier="a" DisplayName_L1="a">'
          || (SELECT string_agg(format(E'\n<Activity Identifier="a%s" DisplayName_L1="a" Template="Review"/>', i), '' ORDER BY i)

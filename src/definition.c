@@ -13,8 +13,6 @@
 #include "definition.h"
 #include "errcodes.h"
 
-#define MAX_MESSAGES	100		/* of each severity: more help nobody */
-
 int			definition_max_size = 1024;
 
 static void add_message(Definition *def, bool is_error, int sqlstate, int line,
@@ -51,7 +49,6 @@ Definition *
 definition_read(const char *text, size_t len)
 {
 	Definition *def = palloc0(sizeof(Definition));
-	Definition *backstop = palloc0(sizeof(Definition));
 	DefinitionElement *root;
 	ListCell   *lc;
 
@@ -64,16 +61,7 @@ definition_read(const char *text, size_t len)
 		return def;
 	}
 
-	root = definition_xml_read(def, backstop, text, len);
-	if (root != NULL)
-		definition_check(def, root);
-
-	/* the schema is the backstop; its messages are poor */
-	if (def->nerrors == 0)
-	{
-		def->messages = list_concat(def->messages, backstop->messages);
-		def->nerrors = backstop->nerrors;
-	}
+	root = definition_xml_read(def, text, len);
 	list_sort(def->messages, compare_lines);
 
 	if (def->nerrors > 0)
@@ -159,7 +147,7 @@ add_message(Definition *def, bool is_error, int sqlstate, int line,
 		def->nwarnings++;
 
 	/* an error is never crowded out by warnings */
-	if ((is_error ? def->nerrors : def->nwarnings) > MAX_MESSAGES)
+	if ((is_error ? def->nerrors : def->nwarnings) > DEFINITION_MAX_MESSAGES)
 		return;
 
 	message = palloc0(sizeof(DefinitionMessage));

@@ -24,6 +24,12 @@
 #define DEFINITION_DIGEST_LENGTH	32
 #define DEFINITION_MAX_STEPS		5000	/* if MaxSteps is not given */
 
+/*
+ * So many messages of each severity are kept.  After so many errors no more
+ * are looked for.
+ */
+#define DEFINITION_MAX_MESSAGES		100
+
 /* idflow.max_definition_size, in kB */
 extern int	definition_max_size;
 
@@ -127,8 +133,7 @@ extern void definition_warning(Definition *def, int line,
 							   const char *fmt,...) pg_attribute_printf(5, 6);
 
 /* definition_xml.c */
-extern DefinitionElement *definition_xml_read(Definition *def, Definition *backstop,
-											  const char *text, size_t len);
+extern DefinitionElement *definition_xml_read(Definition *def, const char *text, size_t len);
 
 /* definition_source.c */
 typedef struct DefinitionSource
@@ -139,7 +144,8 @@ typedef struct DefinitionSource
 } DefinitionSource;
 
 extern int	source_start_tag(DefinitionSource *scan);
-extern int	source_attribute(DefinitionSource *scan);
+extern int	source_attribute(DefinitionSource *scan, bool with_namespaces);
+extern int	source_excess_attributes(const char *source, size_t len, int limit);
 extern char *source_tag_before(const char *source, size_t len, int line, int column);
 
 /* definition_check.c */

@@ -14,6 +14,7 @@
 
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -111,7 +112,11 @@ check_element(Definition *def, DefinitionElement *element,
 						 "element must not contain text");
 
 	foreach(lc, element->children)
+	{
+		if (def->nerrors > DEFINITION_MAX_MESSAGES)
+			break;
 		check_child(def, element, rule, (DefinitionElement *) lfirst(lc));
+	}
 }
 
 static void
@@ -163,6 +168,10 @@ check_attributes(Definition *def, DefinitionElement *element,
 	{
 		DefinitionAttribute *attribute = (DefinitionAttribute *) lfirst(lc);
 		const AttributeRule *attr_rule = attribute_rule(rule, attribute->name);
+
+		CHECK_FOR_INTERRUPTS();
+		if (def->nerrors > DEFINITION_MAX_MESSAGES)
+			break;
 
 		if (attr_rule == NULL)
 		{

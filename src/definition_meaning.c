@@ -109,6 +109,8 @@ check_workflow(Definition *def, DefinitionElement *workflow)
 
 		if (strcmp(activity->name, "Activity") != 0)
 			continue;
+		if (def->nerrors > DEFINITION_MAX_MESSAGES)
+			return;
 		if (++nactivities > MAX_ACTIVITIES)
 		{
 			definition_error(def, ERRCODE_PROGRAM_LIMIT_EXCEEDED, activity->line,

@@ -63,7 +63,8 @@ is_xml_space(char c)
 }
 
 /*
- * Move behind the name of the next start tag and return its line.
+ * Move behind the name of the next start tag and return its line; 0 if there
+ * is none before the end, or before a document type declaration.
  */
 int
 source_start_tag(DefinitionSource *scan)
@@ -78,6 +79,8 @@ source_start_tag(DefinitionSource *scan)
 			scan_past(scan, "?>");
 		else if (scan_sees(scan, "</"))
 			scan_past(scan, ">");
+		else if (scan_sees(scan, "<!"))
+			return 0;
 		else if (scan_sees(scan, "<"))
 		{
 			int			line = scan->line;
@@ -90,15 +93,15 @@ source_start_tag(DefinitionSource *scan)
 		else
 			scan_skip(scan, 1);
 	}
-	return scan->line;
+	return 0;
 }
 
 /*
- * Within a start tag, move behind the next attribute that is not a namespace
- * declaration and return its line; 0 if there is none.
+ * Within a start tag, move behind the next attribute and return its line; 0 if
+ * there is none.  Namespace declarations count as attributes if wanted.
  */
 int
-source_attribute(DefinitionSource *scan)
+source_attribute(DefinitionSource *scan, bool with_namespaces)
 {
 	for (;;)
 	{
@@ -121,7 +124,7 @@ source_attribute(DefinitionSource *scan)
 		quote[0] = *scan->pos;
 		scan_skip(scan, 1);
 		scan_past(scan, quote);
-		if (!is_xmlns)
+		if (with_namespaces || !is_xmlns)
 			return line;
 	}
 }
@@ -161,4 +164,28 @@ source_tag_before(const char *source, size_t len, int line, int column)
 			return pnstrdup(name, len);
 	}
 	return NULL;
+}
+
+/*
+ * Return the line of a start tag that has more attributes than the limit, 0
+ * if there is none.  libxml2 compares each attribute with all others of its
+ * element, so this is asked before it sees the source.
+ */
+int
+source_excess_attributes(const char *source, size_t len, int limit)
+{
+	DefinitionSource scan = {source, source + len, 1};
+	int			line;
+
+	while ((line = source_start_tag(&scan)) > 0)
+	{
+		int			n = 0;
+
+		while (source_attribute(&scan, true) > 0)
+		{
+			if (++n > limit)
+				return line;
+		}
+	}
+	return 0;
 }

@@ -7,7 +7,8 @@
  * copied into a plain tree of palloc'd structs, and freed; nothing else of the
  * library sees a libxml2 object.  Whoever writes the document may be hostile:
  *
- *	- its size is limited before libxml2 sees it;
+ *	- its size, and the number of an element's attributes, are limited before
+ *	  libxml2 sees it;
  *	- a document type declaration ends the parse at its first word, so no
  *	  entity is ever declared, let alone expanded or fetched;
  *	- no network, and core's entity loader reads no file either;
@@ -56,6 +57,7 @@
 
 #define XSI_NAMESPACE	"http://www.w3.org/2001/XMLSchema-instance"
 
+#define MAX_ATTRIBUTES		100	/* of an element */
 #define MAX_XML_MESSAGES	20
 #define XML_MESSAGE_LENGTH	256
 
@@ -83,7 +85,6 @@ typedef struct XmlMessages
 typedef struct XmlReader
 {
 	Definition *def;			/* where messages go */
-	Definition *backstop;		/* where RELAX NG's messages go */
 	const char *source;			/* in UTF-8 */
 	size_t		source_len;
 	XmlMessages messages;
@@ -130,22 +131,21 @@ collect_parser_message(void *arg, xmlErrorPtr error)
 #endif
 
 /*
- * Read a document and return its root element in the current memory context,
- * or NULL if it is not a well-formed document; then def has an error.  What
- * RELAX NG has to say is put into backstop.
+ * Read and check a document, and return its root element in the current
+ * memory context; NULL if it is not a well-formed document, and then def has
+ * an error.
  *
  * text is in the server's encoding and need not be terminated by a zero.
  */
 DefinitionElement *
-definition_xml_read(Definition *def, Definition *backstop,
-					const char *text, size_t len)
+definition_xml_read(Definition *def, const char *text, size_t len)
 {
 	XmlReader  *reader = palloc0(sizeof(XmlReader));
 	DefinitionElement *root;
 	PgXmlErrorContext *errcxt;
+	int			line;
 
 	reader->def = def;
-	reader->backstop = backstop;
 
 	/*
 	 * libxml2 is told that the text is UTF-8, whatever its declaration says:
@@ -153,6 +153,15 @@ definition_xml_read(Definition *def, Definition *backstop,
 	 */
 	reader->source = pg_server_to_any(text, len, PG_UTF8);
 	reader->source_len = reader->source == text ? len : strlen(reader->source);
+
+	line = source_excess_attributes(reader->source, reader->source_len, MAX_ATTRIBUTES);
+	if (line > 0)
+	{
+		definition_error(def, ERRCODE_PROGRAM_LIMIT_EXCEEDED, line, NULL,
+						 "Remove the attributes that are not part of the language.",
+						 "element has more than %d attributes", MAX_ATTRIBUTES);
+		return NULL;
+	}
 
 	errcxt = pg_xml_init(PG_XML_STRICTNESS_ALL);
 
@@ -227,7 +236,11 @@ read_document(XmlReader *reader, PgXmlErrorContext *errcxt)
 	node = xmlDocGetRootElement(reader->doc);
 	reader->root_namespace = node->ns ? node->ns->href : NULL;
 	root = copy_element(reader, node, NULL);
-	validate_document(reader);
+
+	/* the schema is the backstop: its messages are poor */
+	definition_check(reader->def, root);
+	if (reader->def->nerrors == 0)
+		validate_document(reader);
 	return root;
 }
 
@@ -330,8 +343,7 @@ compile_schema(void)
 }
 
 /*
- * Validate a document, whose namespaces copy_element() has removed, and put
- * what is wrong into the backstop.
+ * Validate a document, whose namespaces copy_element() has removed.
  */
 static void
 validate_document(XmlReader *reader)
@@ -353,7 +365,7 @@ validate_document(XmlReader *reader)
 		strlcpy(messages->message[messages->n++].text, "document is not valid",
 				XML_MESSAGE_LENGTH);
 	for (int i = 0; i < messages->n; i++)
-		definition_error(reader->backstop, ERRCODE_WF_DEFINITION,
+		definition_error(reader->def, ERRCODE_WF_DEFINITION,
 						 messages->message[i].line,
 						 from_libxml(messages->message[i].element),
 						 "The language is described by workflows/idflow.rng.",
@@ -510,7 +522,7 @@ copy_attributes(XmlReader *reader, xmlNodePtr node, DefinitionElement *element)
 
 	for (xmlAttrPtr attr = node->properties; attr != NULL; attr = next)
 	{
-		int			line = source_attribute(&reader->scan);
+		int			line = source_attribute(&reader->scan, false);
 		DefinitionAttribute *copy;
 		StringInfoData value;
 

@@ -111,7 +111,6 @@ idflow_validate(PG_FUNCTION_ARGS)
 	Definition *def;
 	text	   *definition;
 	ListCell   *lc;
-	int			more;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
@@ -150,14 +149,13 @@ idflow_validate(PG_FUNCTION_ARGS)
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 
-	more = def->nerrors + def->nwarnings - list_length(def->messages);
-	if (more > 0)
+	if (Max(def->nerrors, def->nwarnings) > DEFINITION_MAX_MESSAGES)
 	{
 		Datum		values[5] = {0};
 		bool		nulls[5] = {false, true, true, false, true};
 
 		values[0] = CStringGetTextDatum(def->nerrors > 0 ? "error" : "warning");
-		values[3] = CStringGetTextDatum(psprintf("%d more errors and warnings are not shown", more));
+		values[3] = CStringGetTextDatum("there are more, which are not shown");
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 
@@ -285,7 +283,7 @@ report_messages(Definition *def)
 						 format_message(message));
 	}
 	if (def->nerrors > shown)
-		appendStringInfo(&detail, "\n%d more errors are not shown.", def->nerrors - shown);
+		appendStringInfoString(&detail, "\nThere are more, which are not shown.");
 
 	if (first != NULL)
 		ereport(ERROR,
