@@ -168,7 +168,7 @@ idflow_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *jstate)
 {
 	if (prev_post_parse_analyze)
 		prev_post_parse_analyze(pstate, query, jstate);
-	apply_edit_query(query);
+	apply_edit_query(pstate->p_sourcetext, query);
 }
 
 void

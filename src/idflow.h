@@ -19,6 +19,7 @@
 #include "access/tupdesc.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
+#include "lib/stringinfo.h"
 #include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
 #include "utils/jsonb.h"
@@ -101,6 +102,7 @@ extern Datum spi_datum(HeapTuple tuple, int column, bool *isnull);
 extern Datum text_datum(const char *s, char *isnull);
 extern Datum text_array_datum(List *strings);
 extern List *text_array_list(Datum array);
+extern bool strings_contain(List *strings, const char *s);
 
 /* ------------------------------------------------------------- actor.c */
 
@@ -163,7 +165,14 @@ extern Activity *workflow_activity(Workflow *wf, int position);
 
 struct Change;
 struct Request;
-extern void expression_check(const char *expression, Oid relid, CmdType operation,
+typedef enum ExpressionKind
+{
+	EXPRESSION_BOOL,			/* a condition */
+	EXPRESSION_TEXT,			/* one value */
+	EXPRESSION_NAMES			/* names: one, an array or a set */
+} ExpressionKind;
+
+extern void expression_check(const char *expression, ExpressionKind kind, Oid relid,
 							 Oid deployer, const char *what);
 extern bool expression_bool(const char *expression, Workflow *wf, struct Request *request,
 							struct Change *change, const char *what);
@@ -209,7 +218,7 @@ extern void set_if_different(const char *name, const char *value);
 extern int	transmission_modes_begin(void);
 extern void transmission_modes_end(int nestlevel);
 
-/* -------------------------------------------------- request.c, engine.c */
+/* --------------------------------- requests, changes, events, tasks */
 
 /* One drafted row operation; idflow.change_data. */
 typedef struct Change
@@ -226,6 +235,10 @@ typedef struct Change
 	Image	   *new_image;		/* INSERT: all; UPDATE: touched columns */
 	Bitmapset  *written;		/* INSERT: positions the statement named */
 	bool		written_known;
+
+	/* the rows in the target's present shape, once row_load() has made them */
+	HeapTuple	old_row;		/* UPDATE, DELETE: as drafted upon */
+	HeapTuple	new_row;		/* INSERT, UPDATE: as drafted */
 } Change;
 
 typedef struct Event
@@ -249,24 +262,87 @@ typedef struct Request
 	char	   *title;
 	const char *state;
 	int			position;		/* of the activity it stands at; 0: none */
-	const char *activity_state; /* the template's state, short */
+	const char *activity_state; /* the template's state, short; NULL: none */
+	int64		task;			/* the open task; 0: none */
 	char	   *requester;
 	char	   *subject;
 	int64		parent;
 	TimestampTz opened_at;
-	bool		closed;
+	TimestampTz closed_at;		/* 0: not closed */
 	int			revision;
 	int			steps;
 	int			nevents;
 	int			nchanges;
+	bool		persisted;		/* its rows are written */
 	List	   *passed;			/* names of workflows it went through */
 	List	   *editors;		/* principals who edited drafts */
 	char	   *role;			/* database role it is applied as */
 	List	   *context;		/* name, value, name, value ... */
+	const char *acting;			/* who moves it now; for events */
+	const char *acting_via;
 	bool		is_new;
-	bool		dirty;
 	List	   *events;			/* of Event, not yet written */
-	List	   *changes;		/* of Change; NIL until request_changes() */
+	List	   *changes;		/* of Change */
+	bool		changes_loaded;
 } Request;
+
+/* request.c */
+extern Request *request_create(const char *actor);
+extern Request *request_load(int64 id);
+extern Request *request_load_by_task(int64 task);
+extern void request_write(Request *req);
+extern void request_close(Request *req, const char *state);
+extern bool request_is_closed(Request *req);
+extern Activity *request_activity(Request *req);
+extern char *request_full_state(Request *req);
+extern Event *request_event(Request *req, const char *actor, const char *via,
+							const char *transition, const char *comment);
+
+/* change.c */
+extern void change_add(Request *req, Change *change);
+extern void change_update(Request *req, Change *change);
+extern void change_drop(Request *req, Change *change);
+extern List *request_changes(Request *req);
+extern List *changes_on_row(int64 request, Change *like);
+extern const char *operation_name(CmdType operation);
+extern char *image_digests(Request *req);
+
+/* engine.c */
+extern void engine_start(Request *req, Workflow *wf);
+extern void engine_next(Request *req);
+extern void engine_review_again(Request *req);
+extern void engine_apply_again(Request *req);
+
+/* task.c */
+extern void task_open(Request *req);
+extern void task_ask_again(Request *req);
+extern char *task_close(Request *req, const char *outcome);
+extern List *governed_changes(Request *req);
+
+/* pending.c */
+extern List *unique_keys(Relation rel, TupleTableSlot *slot, Bitmapset *touched,
+						 Bitmapset *written, ItemPointer self, bool check_live);
+extern void pending_keys_add(Request *req, Change *change, Oid relid, List *keys);
+extern void pending_keys_drop(Request *req, int seq);
+extern bool pending_key_of_request(int64 request, Oid relid, Oid indexid, int nkeys,
+								   Oid *types, Oid *collations, Datum *values);
+
+/* check.c */
+extern List *draft_check(Request *req, Change *change, Relation rel,
+						 TupleTableSlot *old, TupleTableSlot *new, Bitmapset *touched);
+
+/* row.c */
+extern Relation row_open(Change *change, LOCKMODE lockmode);
+extern AttrNumber row_attnum(Layout *layout, Relation rel, int position, bool missing_ok);
+extern Bitmapset *row_key_attnums(Relation rel, Oid *indexid);
+extern Datum row_value(Form_pg_attribute att, const char *text, bool *isnull);
+extern char *row_text(Relation rel, HeapTuple row, AttrNumber attnum);
+extern HeapTuple row_find(Relation rel, Change *change, bool lock);
+extern void row_load(Request *req, Change *change, Relation rel);
+extern Oid	requester_role(Request *req);
+
+/* json.c */
+extern Jsonb *json_from_text(const char *text);
+extern void json_pair(StringInfo buf, const char *name, const char *value);
 
 #endif							/* IDFLOW_H */

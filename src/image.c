@@ -32,40 +32,39 @@ typedef struct CurrentLayout
 {
 	Oid			relid;			/* hash key */
 	bool		valid;
+	bool		inserted;		/* by a transaction that may yet abort */
 	Layout	   *layout;
 } CurrentLayout;
 
 typedef struct LayoutById
 {
 	int64		id;				/* hash key */
+	bool		valid;
 	Layout	   *layout;
 } LayoutById;
 
 static HTAB *current_layouts = NULL;
 static HTAB *layouts_by_id = NULL;
-static bool layouts_stale = false;	/* an event trigger renamed columns */
 
 /*
- * A relation changed.  Invalidation callbacks may not look anything up, so
- * this only marks.
+ * A relation changed, maybe because a column was renamed.  Invalidation
+ * callbacks may not look anything up, so this only marks.
  */
 static void
 layout_relcache_callback(Datum arg, Oid relid)
 {
-	CurrentLayout *entry;
+	CurrentLayout *current;
+	LayoutById *stored;
 	HASH_SEQ_STATUS status;
 
-	layouts_stale = true;
-	if (OidIsValid(relid))
-	{
-		entry = hash_search(current_layouts, &relid, HASH_FIND, NULL);
-		if (entry)
-			entry->valid = false;
-		return;
-	}
 	hash_seq_init(&status, current_layouts);
-	while ((entry = hash_seq_search(&status)) != NULL)
-		entry->valid = false;
+	while ((current = hash_seq_search(&status)) != NULL)
+		if (!OidIsValid(relid) || current->relid == relid)
+			current->valid = false;
+	hash_seq_init(&status, layouts_by_id);
+	while ((stored = hash_seq_search(&status)) != NULL)
+		if (!OidIsValid(relid) || stored->layout == NULL || stored->layout->target == relid)
+			stored->valid = false;
 }
 
 static void
@@ -167,6 +166,18 @@ layout_of(Relation rel)
 	return layout;
 }
 
+static bool
+layout_same(Layout *a, Layout *b)
+{
+	if (a->relid != b->relid || a->target != b->target || a->ncolumns != b->ncolumns)
+		return false;
+	for (int i = 0; i < a->ncolumns; i++)
+		if (a->attnums[i] != b->attnums[i] ||
+			strcmp(a->names[i], b->names[i]) != 0 || strcmp(a->types[i], b->types[i]) != 0)
+			return false;
+	return true;
+}
+
 static List *
 string_list(char **strings, int n)
 {
@@ -192,24 +203,32 @@ layout_current(Relation rel)
 	UserSwitch	save;
 	Datum		values[6];
 	char	   *nsp;
+	bool		inserted;
 
 	layout_init();
 	entry = hash_search(current_layouts, &relid, HASH_ENTER, &found);
 	if (!found)
 	{
-		entry->valid = false;
+		entry->valid = entry->inserted = false;
 		entry->layout = NULL;
 	}
 	if (entry->valid)
 		return entry->layout;
 
 	/*
-	 * An older layout may still be in use by an outer call, so it isn't freed:
-	 * it costs memory once per change of the table's shape.
+	 * Keep the layout at hand where the shape is the same.  A different one
+	 * isn't freed, because an outer call may be using it: it costs memory once
+	 * per change of the table's shape.
 	 */
-	oldcxt = MemoryContextSwitchTo(TopMemoryContext);
 	layout = layout_of(rel);
-	MemoryContextSwitchTo(oldcxt);
+	if (entry->layout && layout_same(entry->layout, layout))
+		layout = entry->layout;
+	else
+	{
+		oldcxt = MemoryContextSwitchTo(TopMemoryContext);
+		layout = layout_of(rel);
+		MemoryContextSwitchTo(oldcxt);
+	}
 
 	nsp = get_namespace_name(RelationGetNamespace(rel));
 	values[0] = ObjectIdGetDatum(relid);
@@ -220,62 +239,32 @@ layout_current(Relation rel)
 	values[5] = CStringGetTextDatum(quote_qualified_identifier(nsp, RelationGetRelationName(rel)));
 
 	store_begin(&save);
-	if (store_exec(&layout_find, values, NULL, false) == 0)
+	inserted = (store_exec(&layout_find, values, NULL, false) == 0);
+	if (inserted)
 		store_exec(&layout_insert, values, NULL, false);
 	layout->id = spi_int64(SPI_tuptable->vals[0], 1);
 	store_end(&save);
 
-	/* the insert may be rolled back: then the next look finds none and inserts */
 	entry = hash_search(current_layouts, &relid, HASH_ENTER, &found);
 	entry->layout = layout;
+	entry->inserted = inserted;
 	entry->valid = true;
 	return layout;
 }
 
 /*
- * layout_by_id: a stored layout.  Lives as long as the session.
+ * layout_from_row: a layout from a row of layout_select, in the current
+ * memory context.
  */
-Layout *
-layout_by_id(int64 id)
+static Layout *
+layout_from_row(int64 id, HeapTuple row)
 {
-	LayoutById *entry;
-	bool		found;
-	Layout	   *layout;
-	MemoryContext oldcxt;
-	UserSwitch	save;
-	Datum		values[1];
-	HeapTuple	row;
+	Layout	   *layout = palloc0(sizeof(Layout));
 	bool		isnull;
 	List	   *strings;
 	ListCell   *lc;
 	int			n;
 
-	layout_init();
-	if (layouts_stale)
-	{
-		/* names may have followed a rename: read again */
-		HASH_SEQ_STATUS status;
-
-		hash_seq_init(&status, layouts_by_id);
-		while ((entry = hash_seq_search(&status)) != NULL)
-			entry->layout = NULL;
-		layouts_stale = false;
-	}
-	entry = hash_search(layouts_by_id, &id, HASH_FIND, NULL);
-	if (entry && entry->layout)
-		return entry->layout;
-
-	values[0] = Int64GetDatum(id);
-	store_begin(&save);
-	if (store_exec(&layout_select, values, NULL, true) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_WF_LAYOUT),
-				 errmsg("layout " INT64_FORMAT " does not exist", id),
-				 errhint("Rows of idflow.layout must not be deleted while drafts refer to them.")));
-	row = SPI_tuptable->vals[0];
-
-	oldcxt = MemoryContextSwitchTo(TopMemoryContext);
-	layout = palloc0(sizeof(Layout));
 	layout->id = id;
 	layout->target = DatumGetObjectId(spi_datum(row, 1, &isnull));
 	layout->relid = DatumGetObjectId(spi_datum(row, 2, &isnull));
@@ -293,14 +282,55 @@ layout_by_id(int64 id)
 	foreach(lc, strings)
 		layout->types[n++] = lfirst(lc);
 	list_free(strings);
+	return layout;
+}
+
+/*
+ * layout_by_id: a stored layout.  Lives as long as the session.
+ */
+Layout *
+layout_by_id(int64 id)
+{
+	LayoutById *entry;
+	bool		found;
+	Layout	   *layout;
+	MemoryContext oldcxt;
+	UserSwitch	save;
+	Datum		values[1];
+	HeapTuple	row;
+
+	layout_init();
+	entry = hash_search(layouts_by_id, &id, HASH_FIND, NULL);
+	if (entry && entry->valid)
+		return entry->layout;
+
+	values[0] = Int64GetDatum(id);
+	store_begin(&save);
+	if (store_exec(&layout_select, values, NULL, false) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_WF_LAYOUT),
+				 errmsg("layout " INT64_FORMAT " does not exist", id),
+				 errhint("Rows of idflow.layout must not be deleted while drafts refer to them.")));
+	row = SPI_tuptable->vals[0];
+
+	/* the same as at the last look costs no session memory */
+	oldcxt = MemoryContextSwitchTo(entry ? CurrentMemoryContext : TopMemoryContext);
+	layout = layout_from_row(id, row);
+	if (entry && layout_same(entry->layout, layout))
+		layout = entry->layout;
+	else if (entry)
+	{
+		MemoryContextSwitchTo(TopMemoryContext);
+		layout = layout_from_row(id, row);
+	}
 	MemoryContextSwitchTo(oldcxt);
 	store_end(&save);
 
 	entry = hash_search(layouts_by_id, &id, HASH_ENTER, &found);
 	entry->layout = layout;
+	entry->valid = true;
 	return layout;
 }
-
 /*
  * layout_forget_uncommitted: the ids of layouts that an aborted
  * (sub)transaction made name nothing; session.c calls this at each abort.
@@ -315,7 +345,8 @@ layout_forget_uncommitted(void)
 		return;
 	hash_seq_init(&status, current_layouts);
 	while ((entry = hash_seq_search(&status)) != NULL)
-		entry->valid = false;
+		if (entry->inserted)
+			entry->valid = false;
 }
 
 /* ---------------------------------------------------------------- images */

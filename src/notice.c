@@ -29,10 +29,19 @@ static struct
 	char		activity[NAMEDATALEN];
 }			pending;
 
-static const char *
-operation_name(CmdType operation)
+static bool suspended = false;
+
+/*
+ * notice_suspend: while drafts are only tried, nothing is told.  Returns the
+ * former state.
+ */
+bool
+notice_suspend(bool on)
 {
-	return operation == CMD_INSERT ? "INSERT" : operation == CMD_UPDATE ? "UPDATE" : "DELETE";
+	bool		before = suspended;
+
+	suspended = on;
+	return before;
 }
 
 /*
@@ -55,6 +64,8 @@ notice_add(int64 request, const char *state, const char *activity,
 {
 	int			level = executor_depth() - (current_query() ? 1 : 0);
 
+	if (suspended)
+		return;
 	if (pending.rows > 0 && pending.level != level)
 		notice_flush();
 

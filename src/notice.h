@@ -9,6 +9,7 @@ extern void notice_add(int64 request, const char *state, const char *activity,
 extern void notice_statement_end(int depth);
 extern void notice_flush(void);
 extern void notice_forget(void);
+extern bool notice_suspend(bool on);
 extern int	statement_rows(void);
 
 #endif

@@ -255,3 +255,14 @@ text_array_list(Datum array)
 		result = lappend(result, nulls[i] ? NULL : TextDatumGetCString(values[i]));
 	return result;
 }
+
+bool
+strings_contain(List *strings, const char *s)
+{
+	ListCell   *lc;
+
+	foreach(lc, strings)
+		if (strcmp(lfirst(lc), s) == 0)
+			return true;
+	return false;
+}

@@ -57,6 +57,8 @@ CREATE TABLE idflow.request (
 	-- how it is carried on and applied; not part of the report
 	workflow_id     bigint,
 	position        int,
+	task            bigint,
+	persisted       boolean NOT NULL DEFAULT false,
 	steps           int NOT NULL DEFAULT 0,
 	events          int NOT NULL DEFAULT 0,
 	changes         int NOT NULL DEFAULT 0,
@@ -115,6 +117,7 @@ CREATE TABLE idflow.pending_key (
 	seq          int NOT NULL,
 	PRIMARY KEY (target, index_name, digest)
 );
+CREATE INDEX ON idflow.pending_key (request);
 
 -- ---------------------------------------------------------------------- tasks
 

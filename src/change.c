@@ -1,0 +1,298 @@
+/*-------------------------------------------------------------------------
+ *
+ * change.c
+ *	  Drafted row operations as they are stored in idflow.change_data.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/lsyscache.h"
+
+#include "idflow.h"
+
+static StorePlan insert_change = {
+	"INSERT INTO idflow.change_data (request, seq, revision, target, target_name, operation,"
+	" layout, gates, key_columns, key, old_columns, old_image, new_columns, new_image, written)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+	15, {INT8OID, INT4OID, INT4OID, REGCLASSOID, TEXTOID, TEXTOID, INT8OID, TEXTARRAYOID,
+	INT2ARRAYOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID, INT2ARRAYOID}
+};
+
+static StorePlan update_change = {
+	"UPDATE idflow.change_data SET (revision, key_columns, key, old_columns, old_image,"
+	" new_columns, new_image, written, gates) = ROW ($3, $4, $5, $6, $7, $8, $9, $10, $11)"
+	" WHERE request OPERATOR(pg_catalog.=) $1 AND seq OPERATOR(pg_catalog.=) $2",
+	11, {INT8OID, INT4OID, INT4OID, INT2ARRAYOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID,
+	INT2ARRAYOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID}
+};
+
+static StorePlan supersede_change = {
+	"UPDATE idflow.change_data SET superseded = $3"
+	" WHERE request OPERATOR(pg_catalog.=) $1 AND seq OPERATOR(pg_catalog.=) $2",
+	3, {INT8OID, INT4OID, INT4OID}
+};
+
+#define CHANGE_COLUMNS \
+	"seq, revision, target, target_name, operation, layout, gates, key_columns, key," \
+	" old_columns, old_image, new_columns, new_image, written"
+
+static StorePlan select_changes = {
+	"SELECT " CHANGE_COLUMNS " FROM idflow.change_data"
+	" WHERE request OPERATOR(pg_catalog.=) $1 AND superseded IS NULL ORDER BY seq",
+	1, {INT8OID}
+};
+
+/* changes of a request on one row: same target, same key */
+static StorePlan select_changes_on_row = {
+	"SELECT " CHANGE_COLUMNS " FROM idflow.change_data"
+	" WHERE request OPERATOR(pg_catalog.=) $1 AND superseded IS NULL"
+	" AND target OPERATOR(pg_catalog.=) $2 AND key OPERATOR(pg_catalog.=) $3 ORDER BY seq",
+	3, {INT8OID, REGCLASSOID, TEXTARRAYOID}
+};
+
+const char *
+operation_name(CmdType operation)
+{
+	return operation == CMD_INSERT ? "INSERT" : operation == CMD_UPDATE ? "UPDATE" : "DELETE";
+}
+
+/* the positions that the requester's statement named, as int2[] or null */
+static Datum
+written_datum(Change *change, char *isnull)
+{
+	Datum	   *values;
+	int			n = 0;
+	int			position = -1;
+
+	if (!change->written_known)
+	{
+		*isnull = 'n';
+		return (Datum) 0;
+	}
+	*isnull = ' ';
+	values = palloc(Max(bms_num_members(change->written), 1) * sizeof(Datum));
+	while ((position = bms_next_member(change->written, position)) >= 0)
+		values[n++] = Int16GetDatum(position);
+	return PointerGetDatum(construct_array(values, n, INT2OID, 2, true, TYPALIGN_SHORT));
+}
+
+/*
+ * change_add: store a new change of a request; gives it its number.
+ */
+void
+change_add(Request *req, Change *change)
+{
+	Datum		values[15];
+	char		nulls[16];
+	UserSwitch	save;
+
+	change->seq = ++req->nchanges;
+	change->revision = req->revision;
+	req->changes = lappend(req->changes, change);
+
+	memset(nulls, ' ', sizeof(nulls));
+	store_begin(&save);
+	values[0] = Int64GetDatum(req->id);
+	values[1] = Int32GetDatum(change->seq);
+	values[2] = Int32GetDatum(change->revision);
+	values[3] = ObjectIdGetDatum(change->target);
+	values[4] = CStringGetTextDatum(change->target_name);
+	values[5] = CStringGetTextDatum(operation_name(change->operation));
+	values[6] = Int64GetDatum(change->layout->id);
+	values[7] = text_array_datum(change->gates);
+	image_to_datums(change->key, &values[8], &nulls[8], &values[9], &nulls[9]);
+	image_to_datums(change->old_image, &values[10], &nulls[10], &values[11], &nulls[11]);
+	image_to_datums(change->new_image, &values[12], &nulls[12], &values[13], &nulls[13]);
+	values[14] = written_datum(change, &nulls[14]);
+	store_exec(&insert_change, values, nulls, false);
+	store_end(&save);
+}
+
+/*
+ * change_update: store an edited change.
+ */
+void
+change_update(Request *req, Change *change)
+{
+	Datum		values[11];
+	char		nulls[12];
+	UserSwitch	save;
+
+	memset(nulls, ' ', sizeof(nulls));
+	store_begin(&save);
+	values[0] = Int64GetDatum(req->id);
+	values[1] = Int32GetDatum(change->seq);
+	values[2] = Int32GetDatum(change->revision);
+	image_to_datums(change->key, &values[3], &nulls[3], &values[4], &nulls[4]);
+	image_to_datums(change->old_image, &values[5], &nulls[5], &values[6], &nulls[6]);
+	image_to_datums(change->new_image, &values[7], &nulls[7], &values[8], &nulls[8]);
+	values[9] = written_datum(change, &nulls[9]);
+	values[10] = text_array_datum(change->gates);
+	store_exec(&update_change, values, nulls, false);
+	store_end(&save);
+}
+
+/*
+ * change_drop: a change is not to be written any more; its row stays for the
+ * record.
+ */
+void
+change_drop(Request *req, Change *change)
+{
+	Datum		values[3];
+	UserSwitch	save;
+
+	values[0] = Int64GetDatum(req->id);
+	values[1] = Int32GetDatum(change->seq);
+	values[2] = Int32GetDatum(req->revision);
+	store_begin(&save);
+	store_exec(&supersede_change, values, NULL, false);
+	store_end(&save);
+	req->changes = list_delete_ptr(req->changes, change);
+	pending_keys_drop(req, change->seq);
+}
+
+static CmdType
+operation_of(const char *name)
+{
+	return name[0] == 'I' ? CMD_INSERT : name[0] == 'U' ? CMD_UPDATE : CMD_DELETE;
+}
+
+static Image *
+image_of(HeapTuple row, int column)
+{
+	bool		columns_null;
+	bool		values_null;
+	Datum		columns = spi_datum(row, column, &columns_null);
+	Datum		values = spi_datum(row, column + 1, &values_null);
+
+	return image_from_arrays(columns, columns_null, values, values_null);
+}
+
+static Change *
+change_from_row(HeapTuple row)
+{
+	Change	   *change = palloc0(sizeof(Change));
+	bool		isnull;
+	Datum		value;
+
+	change->seq = spi_int32(row, 1);
+	change->revision = spi_int32(row, 2);
+	change->target = DatumGetObjectId(spi_datum(row, 3, &isnull));
+	change->target_name = spi_text(row, 4);
+	change->operation = operation_of(spi_text(row, 5));
+	value = spi_datum(row, 7, &isnull);
+	change->gates = text_array_list(value);
+	change->key = image_of(row, 8);
+	change->old_image = image_of(row, 10);
+	change->new_image = image_of(row, 12);
+	value = spi_datum(row, 14, &isnull);
+	if (!isnull)
+	{
+		Datum	   *values;
+		bool	   *nulls;
+		int			n;
+
+		change->written_known = true;
+		deconstruct_array(DatumGetArrayTypeP(value), INT2OID, 2, true, TYPALIGN_SHORT,
+						  &values, &nulls, &n);
+		for (int i = 0; i < n; i++)
+			change->written = bms_add_member(change->written, DatumGetInt16(values[i]));
+	}
+	change->layout = layout_by_id(spi_int64(row, 6));
+	return change;
+}
+
+static List *
+read_changes(StorePlan *plan, Datum *values)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	UserSwitch	save;
+	List	   *result = NIL;
+	int			n;
+	SPITupleTable *table;
+
+	store_begin(&save);
+	n = store_exec(plan, values, NULL, false);
+	table = SPI_tuptable;
+	MemoryContextSwitchTo(cxt);
+	for (int i = 0; i < n; i++)
+	{
+		/* reading a layout runs a query of its own, which moves the pointer */
+		SPI_tuptable = table;
+		result = lappend(result, change_from_row(table->vals[i]));
+	}
+	store_end(&save);
+	return result;
+}
+
+/*
+ * request_changes: the changes of a request that are to be written, in order.
+ */
+List *
+request_changes(Request *req)
+{
+	if (!req->changes_loaded)
+	{
+		Datum		values[1] = {Int64GetDatum(req->id)};
+
+		req->changes = read_changes(&select_changes, values);
+		req->changes_loaded = true;
+	}
+	return req->changes;
+}
+
+/*
+ * changes_on_row: the changes of a request on the row that another change is
+ * about.
+ */
+List *
+changes_on_row(int64 request, Change *like)
+{
+	Datum		values[3];
+	Datum		columns;
+	char		nulls[2];
+
+	if (like->key == NULL)
+		return NIL;
+	values[0] = Int64GetDatum(request);
+	values[1] = ObjectIdGetDatum(like->target);
+	image_to_datums(like->key, &columns, &nulls[0], &values[2], &nulls[1]);
+	return read_changes(&select_changes_on_row, values);
+}
+
+/*
+ * image_digests: digests of all images of a request's changes, as JSON text
+ * {"1": {"old": "...", "new": "..."}}.
+ */
+char *
+image_digests(Request *req)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+	const char *sep = "";
+
+	initStringInfo(&buf);
+	appendStringInfoChar(&buf, '{');
+	foreach(lc, request_changes(req))
+	{
+		Change	   *change = lfirst(lc);
+
+		appendStringInfo(&buf, "%s\"%d\": {", sep, change->seq);
+		if (change->old_image)
+			appendStringInfo(&buf, "\"old\": \"%s\"", image_digest(change->old_image));
+		if (change->new_image)
+			appendStringInfo(&buf, "%s\"new\": \"%s\"", change->old_image ? ", " : "",
+							 image_digest(change->new_image));
+		appendStringInfoChar(&buf, '}');
+		sep = ", ";
+	}
+	appendStringInfoChar(&buf, '}');
+	return buf.data;
+}

@@ -1,0 +1,276 @@
+/*-------------------------------------------------------------------------
+ *
+ * engine.c
+ *	  Advancing a request: from activity to activity until it waits for
+ *	  people or is through.
+ *
+ * The request is locked, or new, and in memory; the caller writes it back
+ * with request_write() when the engine returns.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+
+#include "apply.h"
+#include "idflow.h"
+
+/*
+ * governed_changes: the changes that the request's present workflow has a
+ * say in: those that met its gate.  A workflow continued by hand has a say in
+ * all.
+ */
+List *
+governed_changes(Request *req)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, request_changes(req))
+	{
+		Change	   *change = lfirst(lc);
+		ListCell   *lg;
+
+		foreach(lg, change->gates)
+			if (strcmp(lfirst(lg), req->workflow->name) == 0)
+				break;
+		if (lg != NULL)
+			result = lappend(result, change);
+	}
+	return result ? result : list_copy(request_changes(req));
+}
+
+/*
+ * An activity with an IfExpression is entered if it is true for any of the
+ * changes: a review that one change needs is not lost among others.
+ */
+static bool
+activity_applies(Request *req, Activity *activity)
+{
+	ListCell   *lc;
+
+	if (activity->if_expression == NULL)
+		return true;
+	foreach(lc, governed_changes(req))
+		if (expression_bool(activity->if_expression, req->workflow, req, lfirst(lc),
+							psprintf("IfExpression of activity \"%s\"", activity->name)))
+			return true;
+	return false;
+}
+
+/*
+ * The workflow whose gate holds a change and that the request has not gone
+ * through, in the order in which the changes were made; NULL if none.
+ */
+static const char *
+next_gate(Request *req)
+{
+	ListCell   *lc;
+	ListCell   *lg;
+
+	foreach(lc, request_changes(req))
+		foreach(lg, ((Change *) lfirst(lc))->gates)
+			if (!strings_contain(req->passed, lfirst(lg)) &&
+				strcmp(lfirst(lg), req->workflow->name) != 0)
+				return lfirst(lg);
+	return NULL;
+}
+
+/* Record a transition of the activity at hand. */
+static Event *
+transition(Request *req, const char *verb, const char *to_state)
+{
+	Activity   *activity = request_activity(req);
+	const char *from = req->activity_state;
+	Event	   *event;
+
+	event = request_event(req, req->acting, req->acting_via,
+						  psprintf("%s-%s-%s", activity->template->name, from, verb), NULL);
+	event->from_state = psprintf("%s-%s", activity->template->name, from);
+	req->activity_state = to_state;
+	event->to_state = request_full_state(req);
+	return event;
+}
+
+/*
+ * Count a step; past the workflow's limit the request ends.
+ */
+static bool
+step_allowed(Request *req)
+{
+	if (++req->steps <= req->workflow->max_steps)
+		return true;
+	request_event(req, req->acting, req->acting_via, "Terminate",
+				  psprintf("more than %d steps", req->workflow->max_steps));
+	request_close(req, "terminated");
+	return false;
+}
+
+static void
+go_on_with(Request *req, const char *workflow)
+{
+	req->passed = lappend(req->passed, req->workflow->name);
+	engine_start(req, workflow_current(workflow, false));
+}
+
+/*
+ * Persist: write the changes, or find out what stands against it.  Returns
+ * whether the workflow goes on.
+ */
+static bool
+persist(Request *req)
+{
+	const char *next = next_gate(req);
+	StringInfoData report;
+	char	   *held_by = NULL;
+	Change	   *held_change = NULL;
+	Event	   *event;
+	StringInfoData data;
+
+	if (next)
+	{
+		event = transition(req, "Invoke", "Invoked");
+		event->comment = psprintf("goes on with workflow %s", next);
+		go_on_with(req, next);
+		return false;
+	}
+	if (req->persisted)
+		return true;
+
+	initStringInfo(&report);
+	switch (apply_request(req, &held_by, &held_change, &report))
+	{
+		case APPLY_DONE:
+			event = transition(req, "Invoke", "Invoked");
+			initStringInfo(&data);
+			appendStringInfo(&data, "{\"digests\": %s", image_digests(req));
+			if (report.len > 0)
+				appendStringInfo(&data, ", \"triggers\": {%s}", report.data);
+			appendStringInfoChar(&data, '}');
+			event->data = json_from_text(data.data);
+			req->persisted = true;
+			return true;
+
+		case APPLY_HELD:
+			held_change->gates = lappend(held_change->gates, held_by);
+			change_update(req, held_change);
+			event = transition(req, "Invoke", "Invoked");
+			event->comment = psprintf("goes on with workflow %s", held_by);
+			go_on_with(req, held_by);
+			return false;
+
+		case APPLY_CONFLICT:
+			event = request_event(req, req->acting, req->acting_via, "Conflict", NULL);
+			event->data = json_from_text(psprintf("{\"columns\": {%s}}", report.data));
+			req->state = "conflict";
+			return false;
+	}
+	return false;
+}
+
+/*
+ * engine_start: begin a workflow.
+ */
+void
+engine_start(Request *req, Workflow *wf)
+{
+	req->workflow = wf;
+	req->position = 0;
+	req->activity_state = NULL;
+	req->state = "open";
+	engine_next(req);
+}
+
+/*
+ * engine_next: leave the activity at hand and go on until the request waits
+ * or ends.
+ */
+void
+engine_next(Request *req)
+{
+	for (;;)
+	{
+		Activity   *activity;
+
+		req->position++;
+		activity = request_activity(req);
+		if (activity == NULL)
+		{
+			/* stay at the last activity, which says how it ended */
+			req->position = req->workflow->nactivities;
+			req->passed = lappend(req->passed, req->workflow->name);
+			if (req->persisted)
+				request_close(req, "committed");
+			else
+			{
+				request_event(req, req->acting, req->acting_via, "Terminate",
+							  "the workflow ended without a Persist activity");
+				request_close(req, "terminated");
+			}
+			return;
+		}
+		req->activity_state = template_initial_state(activity->template);
+		if (!step_allowed(req))
+			return;
+		if (!activity_applies(req, activity))
+		{
+			request_event(req, req->acting, req->acting_via, "Skip",
+						  "its IfExpression is not true");
+			continue;
+		}
+
+		if (template_is_interactive(activity->template))
+		{
+			/* the request itself executes the first Action */
+			if (req->position == 1 &&
+				template_transition(activity->template, req->activity_state, "Execute"))
+			{
+				transition(req, "Execute", "Executed");
+				continue;
+			}
+			task_open(req);
+			return;
+		}
+		if (strcmp(activity->template->name, "Persist") == 0)
+		{
+			if (!persist(req))
+				return;
+		}
+		else
+			transition(req, "Invoke", "Invoked");
+	}
+}
+
+/*
+ * engine_review_again: the drafts changed after they were reviewed: back to
+ * the last review that came before, or on to the apply if there was none.
+ */
+void
+engine_review_again(Request *req)
+{
+	for (int position = req->position - 1; position >= 1; position--)
+	{
+		Activity   *activity = workflow_activity(req->workflow, position);
+
+		if (template_transition(activity->template, template_initial_state(activity->template), "Approve"))
+		{
+			req->position = position - 1;
+			req->state = "open";
+			engine_next(req);
+			return;
+		}
+	}
+	engine_apply_again(req);
+}
+
+/*
+ * engine_apply_again: try the Persist activity at hand once more.
+ */
+void
+engine_apply_again(Request *req)
+{
+	req->position--;
+	req->state = "open";
+	engine_next(req);
+}

@@ -1,0 +1,287 @@
+/*-------------------------------------------------------------------------
+ *
+ * pending.c
+ *	  Unique keys: those of live rows, and those that open drafts ask for.
+ *
+ * An open draft holds its keys in idflow.pending_key, whose primary key makes
+ * two drafts of one key meet, also in sessions that run at the same time.
+ * Keys are kept as hashes, made by the hash functions of the columns' types,
+ * so that values which the index holds equal are equal here.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "catalog/index.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "executor/executor.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/typcache.h"
+
+#include "compat.h"
+#include "idflow.h"
+
+/* A key that a draft asks for. */
+typedef struct PendingKey
+{
+	char	   *index_name;
+	int64		digest;
+	char	   *description;	/* "(login)=(anna)", or NULL if not to be shown */
+} PendingKey;
+
+static StorePlan insert_key = {
+	"INSERT INTO idflow.pending_key (target, index_name, digest, request, seq)"
+	" VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+	5, {REGCLASSOID, TEXTOID, INT8OID, INT8OID, INT4OID}
+};
+
+static StorePlan select_key = {
+	"SELECT request FROM idflow.pending_key WHERE target OPERATOR(pg_catalog.=) $1"
+	" AND index_name OPERATOR(pg_catalog.=) $2 AND digest OPERATOR(pg_catalog.=) $3",
+	3, {REGCLASSOID, TEXTOID, INT8OID}
+};
+
+static StorePlan delete_keys = {
+	"DELETE FROM idflow.pending_key WHERE request OPERATOR(pg_catalog.=) $1"
+	" AND ($2 OPERATOR(pg_catalog.=) 0 OR seq OPERATOR(pg_catalog.=) $2)",
+	2, {INT8OID, INT4OID}
+};
+
+/*
+ * The hash of a key.  A type without a hash function is hashed as text, which
+ * is right wherever equal values print alike.
+ */
+static int64
+key_digest(int nkeys, Oid *types, Oid *collations, Datum *values, bool *nulls)
+{
+	uint64		digest = 0;
+
+	for (int i = 0; i < nkeys; i++)
+	{
+		TypeCacheEntry *type = lookup_type_cache(types[i], TYPECACHE_HASH_EXTENDED_PROC_FINFO);
+		uint64		hash;
+
+		if (nulls && nulls[i])
+			hash = 0;
+		else if (OidIsValid(type->hash_extended_proc))
+			hash = DatumGetUInt64(FunctionCall2Coll(&type->hash_extended_proc_finfo,
+													collations[i], values[i], Int64GetDatum(0)));
+		else
+		{
+			Oid			output;
+			bool		varlena;
+			char	   *text;
+
+			getTypeOutputInfo(types[i], &output, &varlena);
+			text = OidOutputFunctionCall(output, values[i]);
+			hash = hash_bytes_extended((unsigned char *) text, strlen(text), 0);
+		}
+		digest = hash_combine64(digest, hash);
+	}
+	return (int64) digest;
+}
+
+/* Whether a change of these columns can change what the index holds. */
+static bool
+index_is_touched(IndexInfo *info, Bitmapset *touched)
+{
+	if (touched == NULL)
+		return true;			/* a new row */
+	if (info->ii_Expressions != NIL || info->ii_Predicate != NIL)
+		return true;
+	for (int i = 0; i < info->ii_NumIndexKeyAttrs; i++)
+		if (bms_is_member(info->ii_IndexAttrNumbers[i], touched))
+			return true;
+	return false;
+}
+
+/*
+ * Whether the key comes from an identity sequence, which gives no value
+ * twice; then no draft need hold it.
+ */
+static bool
+key_is_generated(Relation rel, IndexInfo *info, Bitmapset *written)
+{
+	for (int i = 0; i < info->ii_NumIndexKeyAttrs; i++)
+	{
+		AttrNumber	attnum = info->ii_IndexAttrNumbers[i];
+
+		if (attnum > 0 && written && !bms_is_member(attnum, written) &&
+			TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attidentity != '\0')
+			return true;
+	}
+	return false;
+}
+
+/*
+ * unique_keys: the unique keys of a row that a draft makes, as a List of
+ * PendingKey.  With check_live, errors as the table itself would if a live row
+ * has one of them.  touched: attribute numbers that an UPDATE changes, NULL
+ * for a new row; written: those an INSERT named, NULL if unknown; self: the
+ * row being updated.
+ */
+List *
+unique_keys(Relation rel, TupleTableSlot *slot, Bitmapset *touched, Bitmapset *written,
+			ItemPointer self, bool check_live)
+{
+	List	   *result = NIL;
+	EState	   *estate;
+	ResultRelInfo *rri;
+
+	if (RelationGetIndexList(rel) == NIL)
+		return NIL;
+
+	estate = CreateExecutorState();
+	rri = makeNode(ResultRelInfo);
+	InitResultRelInfo(rri, rel, 0, NULL, 0);
+	ExecOpenIndices(rri, true);
+	GetPerTupleExprContext(estate)->ecxt_scantuple = slot;
+
+	for (int i = 0; i < rri->ri_NumIndices; i++)
+	{
+		Relation	index = rri->ri_IndexRelationDescs[i];
+		IndexInfo  *info = rri->ri_IndexRelationInfo[i];
+		Datum		values[INDEX_MAX_KEYS];
+		bool		nulls[INDEX_MAX_KEYS];
+		Oid			types[INDEX_MAX_KEYS];
+		bool		has_null = false;
+		PendingKey *key;
+
+		if (!info->ii_Unique || info->ii_ExclusionOps || !info->ii_ReadyForInserts ||
+			!index_is_touched(info, touched))
+			continue;
+		if (info->ii_Predicate != NIL)
+		{
+			ExprState  *predicate = ExecPrepareQual(info->ii_Predicate, estate);
+
+			if (!ExecQual(predicate, GetPerTupleExprContext(estate)))
+				continue;
+		}
+		FormIndexDatum(info, slot, estate, values, nulls);
+		for (int k = 0; k < info->ii_NumIndexKeyAttrs; k++)
+		{
+			has_null |= nulls[k];
+			types[k] = TupleDescAttr(RelationGetDescr(index), k)->atttypid;
+		}
+		if (has_null && !info->ii_NullsNotDistinct)
+			continue;
+
+		if (check_live && index->rd_index->indimmediate)
+		{
+			ItemPointerData conflict;
+			ItemPointerData invalid;
+
+			ItemPointerSetInvalid(&conflict);
+			ItemPointerSetInvalid(&invalid);
+			if (!check_index_constraints(rri, slot, estate, &conflict, self ? self : &invalid,
+										 list_make1_oid(RelationGetRelid(index))) &&
+				!(self && ItemPointerEquals(self, &conflict)))
+			{
+				char	   *description = BuildIndexValueDescription(index, values, nulls);
+
+				ereport(ERROR,
+						(errcode(ERRCODE_UNIQUE_VIOLATION),
+						 errmsg("duplicate key value violates unique constraint \"%s\"",
+								RelationGetRelationName(index)),
+						 description ? errdetail("Key %s already exists.", description) : 0,
+						 errtableconstraint(rel, RelationGetRelationName(index))));
+			}
+		}
+		if (touched == NULL && key_is_generated(rel, info, written))
+			continue;
+
+		key = palloc(sizeof(PendingKey));
+		key->index_name = pstrdup(RelationGetRelationName(index));
+		key->digest = key_digest(info->ii_NumIndexKeyAttrs, types,
+								 index->rd_indcollation, values, nulls);
+		key->description = BuildIndexValueDescription(index, values, nulls);
+		result = lappend(result, key);
+	}
+	ExecCloseIndices(rri);
+	FreeExecutorState(estate);
+	return result;
+}
+
+/*
+ * pending_keys_add: hold the keys of a change.  Waits for a transaction that
+ * is drafting the same key; errors with 23505, naming the request, if an open
+ * draft has it.
+ */
+void
+pending_keys_add(Request *req, Change *change, Oid relid, List *keys)
+{
+	UserSwitch	save;
+	ListCell   *lc;
+
+	if (keys == NIL)
+		return;
+	store_begin(&save);
+	foreach(lc, keys)
+	{
+		PendingKey *key = lfirst(lc);
+		Datum		values[5];
+
+		values[0] = ObjectIdGetDatum(relid);
+		values[1] = CStringGetTextDatum(key->index_name);
+		values[2] = Int64GetDatum(key->digest);
+		values[3] = Int64GetDatum(req->id);
+		values[4] = Int32GetDatum(change->seq);
+		if (store_exec(&insert_key, values, NULL, false) == 0)
+		{
+			int64		holder = 0;
+
+			if (store_exec(&select_key, values, NULL, false) > 0)
+				holder = spi_int64(SPI_tuptable->vals[0], 1);
+			ereport(ERROR,
+					(errcode(ERRCODE_UNIQUE_VIOLATION),
+					 errmsg("duplicate key value violates unique constraint \"%s\"", key->index_name),
+					 key->description ?
+					 errdetail("Key %s is asked for by open request " INT64_FORMAT ".",
+							   key->description, holder) :
+					 errdetail("The key is asked for by open request " INT64_FORMAT ".", holder),
+					 errhint("Wait for that request's decision or have it withdrawn.")));
+		}
+	}
+	store_end(&save);
+}
+
+/*
+ * pending_keys_drop: let go of the keys of a request, or of one change of it.
+ */
+void
+pending_keys_drop(Request *req, int seq)
+{
+	UserSwitch	save;
+	Datum		values[2] = {Int64GetDatum(req->id), Int32GetDatum(seq)};
+
+	store_begin(&save);
+	store_exec(&delete_keys, values, NULL, false);
+	store_end(&save);
+}
+
+/*
+ * pending_key_of_request: whether a request itself drafts a row with this
+ * key, so that another of its drafts may refer to it.
+ */
+bool
+pending_key_of_request(int64 request, Oid relid, Oid indexid, int nkeys,
+					   Oid *types, Oid *collations, Datum *values)
+{
+	UserSwitch	save;
+	Datum		args[3];
+	bool		found;
+
+	args[0] = ObjectIdGetDatum(relid);
+	args[1] = CStringGetTextDatum(get_rel_name(indexid));
+	args[2] = Int64GetDatum(key_digest(nkeys, types, collations, values, NULL));
+	store_begin(&save);
+	found = store_exec(&select_key, args, NULL, false) > 0 &&
+		spi_int64(SPI_tuptable->vals[0], 1) == request;
+	store_end(&save);
+	return found;
+}

@@ -1,0 +1,13 @@
+/* plancache.h: saved plans on other people's tables */
+#ifndef IDFLOW_PLANCACHE_H
+#define IDFLOW_PLANCACHE_H
+
+#include "idflow.h"
+
+extern SPIPlanPtr plan_lookup(Oid relid, const char *name);
+extern void plan_keep(Oid relid, const char *name, SPIPlanPtr plan);
+
+/* row.c */
+extern char *table_sql(Relation rel, bool with_only);
+
+#endif

@@ -1,0 +1,391 @@
+/*-------------------------------------------------------------------------
+ *
+ * row.c
+ *	  Images back to rows: the target table, its key, the live row, and the
+ *	  drafted row in the table's present shape.
+ *
+ * Values are read by the types' input functions as the requester, because a
+ * domain's checks are somebody's code.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+#include "idflow.h"
+#include "plancache.h"
+
+/*
+ * requester_role: the role that a request is applied as; errors if it is
+ * gone.
+ */
+Oid
+requester_role(Request *req)
+{
+	Oid			roleid = get_role_oid(req->role, true);
+
+	if (!OidIsValid(roleid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("role \"%s\" does not exist", req->role),
+				 errdetail("Request " INT64_FORMAT " was made by it and would be applied as it.", req->id),
+				 errhint("Decline or withdraw the request.")));
+	return roleid;
+}
+
+/*
+ * row_open: open the target of a change; clear error if it is gone.
+ */
+Relation
+row_open(Change *change, LOCKMODE lockmode)
+{
+	Relation	rel = try_relation_open(change->target, lockmode);
+
+	if (rel == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_WF_LAYOUT),
+				 errmsg("table %s of the draft does not exist any more", change->target_name),
+				 errhint("Withdraw or decline the request.")));
+	return rel;
+}
+
+/*
+ * row_attnum: the column of the table that a position of a layout stands
+ * for.  In the database where the layout was made, name and number must
+ * agree; after a restore elsewhere numbers are new and the name decides.
+ * Errors if the column is gone, another one, or of another type; with
+ * missing_ok returns 0 instead.
+ */
+AttrNumber
+row_attnum(Layout *layout, Relation rel, int position, bool missing_ok)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	const char *name = layout->names[position - 1];
+	const char *type = layout->types[position - 1];
+	const char *problem = NULL;
+	Form_pg_attribute att = NULL;
+	AttrNumber	attnum = 0;
+
+	/* the place where it was is the likeliest */
+	if (layout->attnums[position - 1] <= desc->natts)
+	{
+		att = TupleDescAttr(desc, layout->attnums[position - 1] - 1);
+		if (!att->attisdropped && strcmp(NameStr(att->attname), name) == 0)
+			attnum = att->attnum;
+	}
+	for (int i = 0; attnum == 0 && i < desc->natts; i++)
+	{
+		att = TupleDescAttr(desc, i);
+		if (!att->attisdropped && strcmp(NameStr(att->attname), name) == 0)
+			attnum = att->attnum;
+	}
+
+	if (attnum == 0)
+		problem = "was dropped or renamed";
+	else if (layout->relid == RelationGetRelid(rel) && attnum != layout->attnums[position - 1])
+		problem = "is a new column of the same name";
+	else if (layout->output == NULL)
+	{
+		/* a stored layout, so the type may have changed */
+		char	   *now = format_type_extended(att->atttypid, att->atttypmod,
+											   FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
+
+		if (strcmp(now, type) != 0)
+			problem = psprintf("was of type %s and is of type %s", type, now);
+		pfree(now);
+	}
+	if (problem == NULL)
+		return attnum;
+	if (missing_ok)
+		return 0;
+	ereport(ERROR,
+			(errcode(ERRCODE_WF_LAYOUT),
+			 errmsg("column \"%s\" of the draft does not fit table \"%s\" any more",
+					name, RelationGetRelationName(rel)),
+			 errdetail("The column %s.", problem),
+			 errhint("Withdraw the request and make it again.")));
+	return 0;
+}
+
+/*
+ * row_key_attnums: the columns that identify a row: those of the primary key,
+ * else of the first immediate unique index over columns that are not null.
+ * NULL if there is none.  indexid, if not NULL, receives the index.
+ */
+Bitmapset *
+row_key_attnums(Relation rel, Oid *indexid)
+{
+	Bitmapset  *best = NULL;
+	Oid			best_index = InvalidOid;
+	ListCell   *lc;
+
+	foreach(lc, RelationGetIndexList(rel))
+	{
+		Oid			oid = lfirst_oid(lc);
+		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(oid));
+		Form_pg_index index;
+		Bitmapset  *columns = NULL;
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		index = (Form_pg_index) GETSTRUCT(tuple);
+		if (index->indisunique && index->indisvalid && index->indimmediate &&
+			heap_attisnull(tuple, Anum_pg_index_indpred, NULL))
+		{
+			for (int i = 0; i < index->indnkeyatts; i++)
+			{
+				AttrNumber	attnum = index->indkey.values[i];
+
+				if (attnum <= 0 || !TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attnotnull)
+				{
+					columns = NULL;
+					break;
+				}
+				columns = bms_add_member(columns, attnum);
+			}
+		}
+		if (columns && (index->indisprimary || best == NULL))
+		{
+			best = columns;
+			best_index = oid;
+		}
+		ReleaseSysCache(tuple);
+	}
+	if (indexid)
+		*indexid = best_index;
+	return best;
+}
+
+/* The name of the operator that says equal for a column, as SQL. */
+static const char *
+equality_operator(Oid type)
+{
+	TypeCacheEntry *entry = lookup_type_cache(type, TYPECACHE_EQ_OPR);
+	char	   *nsp;
+	HeapTuple	tuple;
+	const char *result;
+
+	if (!OidIsValid(entry->eq_opr))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("could not identify an equality operator for type %s", format_type_be(type))));
+	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(entry->eq_opr));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator %u", entry->eq_opr);
+	nsp = get_namespace_name(((Form_pg_operator) GETSTRUCT(tuple))->oprnamespace);
+	result = psprintf("OPERATOR(%s.%s)", quote_identifier(nsp),
+					  NameStr(((Form_pg_operator) GETSTRUCT(tuple))->oprname));
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/*
+ * table_sql: how a statement names the table: qualified, with ONLY unless it
+ * is partitioned.
+ */
+char *
+table_sql(Relation rel, bool with_only)
+{
+	return psprintf("%s%s",
+					with_only && rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE ? "ONLY " : "",
+					quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+											   RelationGetRelationName(rel)));
+}
+
+/*
+ * row_value: a column's value from its output text; the caller holds
+ * transmission modes and is the requester.
+ */
+Datum
+row_value(Form_pg_attribute att, const char *text, bool *isnull)
+{
+	Oid			input;
+	Oid			ioparam;
+
+	*isnull = (text == NULL);
+	getTypeInputInfo(att->atttypid, &input, &ioparam);
+	return OidInputFunctionCall(input, unconstify(char *, text), ioparam, att->atttypmod);
+}
+
+/*
+ * row_find: the live row that a change is about, in the current memory
+ * context, with t_self and t_tableOid set; NULL if there is none.  Reads, and
+ * locks if asked, with the table owner's rights, as referential integrity
+ * does: the requester needs no SELECT for it.
+ */
+HeapTuple
+row_find(Relation rel, Change *change, bool lock)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	TupleDesc	desc = RelationGetDescr(rel);
+	Image	   *key = change->key;
+	StringInfoData name;
+	SPIPlanPtr	plan;
+	Datum	   *values;
+	char	   *nulls;
+	UserSwitch	save;
+	HeapTuple	result = NULL;
+	int			nest;
+
+	if (key == NULL)
+		return NULL;
+	values = palloc(key->n * sizeof(Datum));
+	nulls = palloc0(key->n + 1);
+	nest = transmission_modes_begin();
+	initStringInfo(&name);
+	appendStringInfo(&name, "%s", lock ? "lock" : "find");
+	for (int i = 0; i < key->n; i++)
+	{
+		AttrNumber	attnum = row_attnum(change->layout, rel, key->columns[i], false);
+		bool		isnull;
+
+		values[i] = row_value(TupleDescAttr(desc, attnum - 1), key->values[i], &isnull);
+		nulls[i] = isnull ? 'n' : ' ';
+		appendStringInfo(&name, " %d", attnum);
+	}
+	transmission_modes_end(nest);
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	become(&save, rel->rd_rel->relowner, SECURITY_NOFORCE_RLS);
+	plan = plan_lookup(RelationGetRelid(rel), name.data);
+	if (plan == NULL)
+	{
+		StringInfoData sql;
+		Oid		   *types = palloc(key->n * sizeof(Oid));
+
+		initStringInfo(&sql);
+		appendStringInfo(&sql, "SELECT t, t.ctid, t.tableoid FROM %s t WHERE ", table_sql(rel, true));
+		for (int i = 0; i < key->n; i++)
+		{
+			AttrNumber	attnum = row_attnum(change->layout, rel, key->columns[i], false);
+			Form_pg_attribute att = TupleDescAttr(desc, attnum - 1);
+
+			types[i] = att->atttypid;
+			appendStringInfo(&sql, "%st.%s %s $%d", i > 0 ? " AND " : "",
+							 quote_identifier(NameStr(att->attname)),
+							 equality_operator(att->atttypid), i + 1);
+		}
+		if (lock)
+			appendStringInfoString(&sql, " FOR UPDATE");
+		plan = SPI_prepare(sql.data, key->n, types);
+		if (plan == NULL)
+			elog(ERROR, "could not prepare \"%s\"", sql.data);
+		plan_keep(RelationGetRelid(rel), name.data, plan);
+	}
+	if (SPI_execute_plan(plan, values, nulls, false, 2) != SPI_OK_SELECT)
+		elog(ERROR, "could not look up a row");
+	if (SPI_processed > 0)
+	{
+		HeapTuple	row = SPI_tuptable->vals[0];
+		bool		isnull;
+		HeapTupleHeader header = DatumGetHeapTupleHeader(spi_datum(row, 1, &isnull));
+		HeapTupleData tuple;
+		MemoryContext spicxt;
+
+		tuple.t_len = HeapTupleHeaderGetDatumLength(header);
+		tuple.t_data = header;
+		ItemPointerSetInvalid(&tuple.t_self);
+		tuple.t_tableOid = InvalidOid;
+		spicxt = MemoryContextSwitchTo(cxt);
+		result = heap_copytuple(&tuple);
+		MemoryContextSwitchTo(spicxt);
+		result->t_self = *(ItemPointer) DatumGetPointer(spi_datum(row, 2, &isnull));
+		result->t_tableOid = DatumGetObjectId(spi_datum(row, 3, &isnull));
+	}
+	restore_user(&save);
+	SPI_finish();
+	return result;
+}
+
+/*
+ * row_text: the output text of a column of a row, NULL for null; the caller
+ * holds transmission modes.
+ */
+char *
+row_text(Relation rel, HeapTuple row, AttrNumber attnum)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(row, attnum, RelationGetDescr(rel), &isnull);
+	Oid			output;
+	bool		varlena;
+
+	if (isnull)
+		return NULL;
+	getTypeOutputInfo(TupleDescAttr(RelationGetDescr(rel), attnum - 1)->atttypid, &output, &varlena);
+	return OidOutputFunctionCall(output, value);
+}
+
+/* Put the values of an image over a row's. */
+static void
+overlay(Image *image, Change *change, Relation rel, Datum *values, bool *nulls)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+
+	for (int i = 0; image && i < image->n; i++)
+	{
+		int			position = image->columns ? image->columns[i] : i + 1;
+		AttrNumber	attnum = row_attnum(change->layout, rel, position, false);
+
+		values[attnum - 1] = row_value(TupleDescAttr(desc, attnum - 1),
+											 image->values[i], &nulls[attnum - 1]);
+	}
+}
+
+/*
+ * row_load: make change->old_row and new_row, the rows before and after as
+ * drafted, in the table's present shape.  An UPDATE's untouched columns are
+ * the live ones.  In the current memory context.
+ */
+void
+row_load(Request *req, Change *change, Relation rel)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	Datum	   *values;
+	bool	   *nulls;
+	HeapTuple	live = NULL;
+	UserSwitch	save;
+	int			nest;
+
+	if (change->old_row || change->new_row)
+		return;
+	values = palloc0(desc->natts * sizeof(Datum));
+	nulls = palloc(desc->natts * sizeof(bool));
+	memset(nulls, true, desc->natts * sizeof(bool));
+
+	become(&save, requester_role(req), SECURITY_RESTRICTED_OPERATION);
+	if (change->operation == CMD_UPDATE)
+	{
+		live = row_find(rel, change, false);
+		if (live)
+			heap_deform_tuple(live, desc, values, nulls);
+	}
+	nest = transmission_modes_begin();
+	if (change->operation != CMD_INSERT)
+	{
+		overlay(change->key, change, rel, values, nulls);
+		overlay(change->old_image, change, rel, values, nulls);
+		change->old_row = heap_form_tuple(desc, values, nulls);
+	}
+	if (change->operation != CMD_DELETE)
+	{
+		overlay(change->new_image, change, rel, values, nulls);
+		change->new_row = heap_form_tuple(desc, values, nulls);
+	}
+	transmission_modes_end(nest);
+	restore_user(&save);
+}

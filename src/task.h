@@ -1,0 +1,11 @@
+/* task.h: who may act on a task */
+#ifndef IDFLOW_TASK_H
+#define IDFLOW_TASK_H
+
+#include "idflow.h"
+
+extern void task_move(Request *req, const char *to_actor);
+extern void task_add_candidate(Request *req, const char *principal);
+extern const char *task_authority(Request *req, const char *principal);
+
+#endif
