@@ -48,8 +48,6 @@ typedef struct Pass
 
 static Pass *current_pass = NULL;
 
-const char *applying_actor = NULL;
-int64		applying_request = 0;
 
 /* ------------------------------------------------------------ the gates' side */
 
@@ -91,7 +89,7 @@ apply_pass(TriggerData *trigdata, CmdType operation, const char *workflow)
 	Pass	   *pass = current_pass;
 	Oid			relid = RelationGetRelid(trigdata->tg_relation);
 
-	if (pass == NULL || !dml_is_ours(current_query()))
+	if (pass == NULL || !dml_is_ours(executing_query()))
 		return PASS_NONE;
 	if (relid != pass->change->target &&
 		!list_member_oid(get_partition_ancestors(relid), pass->change->target))
@@ -398,7 +396,7 @@ apply_changes(Request *req, List *changes, bool trying, char **held_by,
 	const char *outer_actor = applying_actor;
 	int64		outer_request = applying_request;
 	UserSwitch	save;
-	ApplyOutcome outcome = APPLY_DONE;
+	volatile ApplyOutcome outcome = APPLY_DONE;
 	Oid			roleid = requester_role(req);
 	int			nest;
 	ListCell   *lc;
@@ -461,7 +459,7 @@ ApplyOutcome
 apply_request(Request *req, char **held_by, Change **held_change, StringInfo report)
 {
 	List	   *changes = request_changes(req);
-	ApplyOutcome outcome;
+	volatile ApplyOutcome outcome = APPLY_DONE;
 	SubXact		sub;
 
 	/* a single change has written nothing when it ends in anything but success */

@@ -59,7 +59,7 @@ static bool workflow_has_gate(List *gates, const char *workflow, int *number);
 static int	next_number(Relation rel, List *gates);
 static char *gate_name(int number, const char *workflow, CmdType operation);
 static Workflow *workflow_for_attach(const char *name);
-static void check_expressions(Workflow *wf, Oid relid, List *operations);
+static void check_expressions(Workflow *wf, Oid relid);
 static Node *parse_condition(const char *condition);
 static Node *gate_when(CmdType operation, Node *condition, List *columns);
 static Node *columns_row(const char *relation, List *columns);
@@ -125,7 +125,7 @@ attach_workflow(const char *workflow, Oid relid, List *operations,
 	attach_check_target(rel, operations);
 	attach_check_columns(rel, operations, columns);
 	CheckTableNotInUse(rel, "attach");
-	check_expressions(wf, relid, operations);
+	check_expressions(wf, relid);
 
 	relids = find_all_inheritors(relid, ShareRowExclusiveLock, NULL);
 
@@ -359,16 +359,15 @@ workflow_for_attach(const char *name)
 }
 
 /*
- * Try every expression of the workflow on the table, for each operation, as
- * the role that deployed it, so that errors come now and not with the first
+ * Try every expression of the workflow on the table as the role that
+ * deployed it, so that errors come now and not with the first
  * request.
  */
 static void
-check_expressions(Workflow *wf, Oid relid, List *operations)
+check_expressions(Workflow *wf, Oid relid)
 {
 	Oid			deployer = get_role_oid(wf->deployed_by, true);
 	ListCell   *lc;
-	ListCell   *lc2;
 
 	if (!OidIsValid(deployer))
 		ereport(ERROR,
@@ -378,32 +377,27 @@ check_expressions(Workflow *wf, Oid relid, List *operations)
 				 errdetail("The workflow's expressions run as that role."),
 				 errhint("Deploy the workflow again.")));
 
-	foreach(lc, operations)
+	if (wf->title != NULL)
+		expression_check(wf->title, EXPRESSION_TEXT, relid, deployer,
+						 psprintf("Title of workflow \"%s\"", wf->name));
+	if (wf->subject != NULL)
+		expression_check(wf->subject, EXPRESSION_TEXT, relid, deployer,
+						 psprintf("Subject of workflow \"%s\"", wf->name));
+
+	for (int i = 1; i <= wf->nactivities; i++)
 	{
-		CmdType		operation = (CmdType) lfirst_int(lc);
+		Activity   *activity = workflow_activity(wf, i);
 
-		if (wf->title != NULL)
-			expression_check(wf->title, relid, operation, deployer,
-							 psprintf("Title of workflow \"%s\"", wf->name));
-		if (wf->subject != NULL)
-			expression_check(wf->subject, relid, operation, deployer,
-							 psprintf("Subject of workflow \"%s\"", wf->name));
-
-		for (int i = 1; i <= wf->nactivities; i++)
+		if (activity->if_expression != NULL)
+			expression_check(activity->if_expression, EXPRESSION_BOOL, relid, deployer,
+							 psprintf("IfExpression of activity \"%s\"", activity->name));
+		foreach(lc, activity->actors)
 		{
-			Activity   *activity = workflow_activity(wf, i);
+			ActorRule  *rule = lfirst(lc);
 
-			if (activity->if_expression != NULL)
-				expression_check(activity->if_expression, relid, operation, deployer,
-								 psprintf("IfExpression of activity \"%s\"", activity->name));
-			foreach(lc2, activity->actors)
-			{
-				ActorRule  *rule = lfirst(lc2);
-
-				if (rule->expression != NULL)
-					expression_check(rule->expression, relid, operation, deployer,
-									 psprintf("Actor of activity \"%s\"", activity->name));
-			}
+			if (rule->expression != NULL)
+				expression_check(rule->expression, EXPRESSION_NAMES, relid, deployer,
+								 psprintf("Actor of activity \"%s\"", activity->name));
 		}
 	}
 }

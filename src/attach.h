@@ -46,7 +46,6 @@ extern void attach_workflow(const char *workflow, Oid relid, List *operations,
 
 extern List *attach_operations(Datum array);	/* of CmdType, as int list */
 extern List *attach_columns(Datum array);	/* of char * */
-extern const char *operation_name(CmdType operation);
 extern Relation attach_open_target(Oid relid);
 extern void attach_check_target(Relation rel, List *operations);
 extern void attach_check_columns(Relation rel, List *operations, List *columns);

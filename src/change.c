@@ -56,12 +56,6 @@ static StorePlan select_changes_on_row = {
 	3, {INT8OID, REGCLASSOID, TEXTARRAYOID}
 };
 
-const char *
-operation_name(CmdType operation)
-{
-	return operation == CMD_INSERT ? "INSERT" : operation == CMD_UPDATE ? "UPDATE" : "DELETE";
-}
-
 /* the positions that the requester's statement named, as int2[] or null */
 static Datum
 written_datum(Change *change, char *isnull)
@@ -139,23 +133,26 @@ change_update(Request *req, Change *change)
 }
 
 /*
- * change_drop: a change is not to be written any more; its row stays for the
- * record.
+ * change_drop: a change, named by its number, is not to be written any more;
+ * its row stays for the record.
  */
 void
-change_drop(Request *req, Change *change)
+change_drop(Request *req, int seq)
 {
 	Datum		values[3];
 	UserSwitch	save;
+	ListCell   *lc;
 
 	values[0] = Int64GetDatum(req->id);
-	values[1] = Int32GetDatum(change->seq);
+	values[1] = Int32GetDatum(seq);
 	values[2] = Int32GetDatum(req->revision);
 	store_begin(&save);
 	store_exec(&supersede_change, values, NULL, false);
 	store_end(&save);
-	req->changes = list_delete_ptr(req->changes, change);
-	pending_keys_drop(req, change->seq);
+	foreach(lc, req->changes)
+		if (((Change *) lfirst(lc))->seq == seq)
+			req->changes = foreach_delete_current(req->changes, lc);
+	pending_keys_drop(req, seq);
 }
 
 static CmdType

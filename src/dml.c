@@ -17,6 +17,7 @@
 #include "access/sysattr.h"
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
+#include "parser/parsetree.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"

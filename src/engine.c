@@ -210,7 +210,7 @@ engine_next(Request *req)
 			}
 			return;
 		}
-		req->activity_state = template_initial_state(activity->template);
+		req->activity_state = activity->template->initial_state;
 		if (!step_allowed(req))
 			return;
 		if (!activity_applies(req, activity))
@@ -220,7 +220,7 @@ engine_next(Request *req)
 			continue;
 		}
 
-		if (template_is_interactive(activity->template))
+		if (activity->template->is_interactive)
 		{
 			/* the request itself executes the first Action */
 			if (req->position == 1 &&
@@ -253,7 +253,7 @@ engine_review_again(Request *req)
 	{
 		Activity   *activity = workflow_activity(req->workflow, position);
 
-		if (template_transition(activity->template, template_initial_state(activity->template), "Approve"))
+		if (template_transition(activity->template, activity->template->initial_state, "Approve"))
 		{
 			req->position = position - 1;
 			req->state = "open";

@@ -174,8 +174,10 @@ expression_error_context(void *arg)
 static const char *
 sql_of(const char *expression)
 {
-	if (strncmp(expression, "SQL:", 4) == 0)
-		return expression + 4;
+	const char *body;
+
+	if (expression_language(expression, &body) == EXPRESSION_SQL)
+		return body;
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("expression does not begin with \"SQL:\" or \"Literal:\""),
@@ -275,8 +277,9 @@ expression_check(const char *expression, ExpressionKind kind, Oid relid,
 	ErrorContextCallback callback;
 	UserSwitch	save;
 	int			nest;
+	const char *body;
 
-	if (strncmp(expression, "Literal:", 8) == 0)
+	if (expression_language(expression, &body) == EXPRESSION_LITERAL)
 		return;
 	callback.callback = expression_error_context;
 	callback.arg = &context;
@@ -399,9 +402,10 @@ evaluate(const char *expression, ExpressionKind kind, Workflow *wf, Request *req
 	int			nest;
 	int			rc;
 	Oid			deployer;
+	const char *body;
 
-	if (strncmp(expression, "Literal:", 8) == 0)
-		return list_make1(pstrdup(expression + 8));
+	if (expression_language(expression, &body) == EXPRESSION_LITERAL)
+		return list_make1(pstrdup(body));
 
 	callback.callback = expression_error_context;
 	callback.arg = &context;

@@ -62,11 +62,11 @@ static post_parse_analyze_hook_type prev_post_parse_analyze = NULL;
 PGDLLEXPORT void _PG_init(void);
 
 /*
- * current_query: the innermost statement in execution, NULL if it began
+ * executing_query: the innermost statement in execution, NULL if it began
  * before the library was loaded or is no executor's (COPY).
  */
 QueryDesc *
-current_query(void)
+executing_query(void)
 {
 	return query_frames ? query_frames->query : NULL;
 }

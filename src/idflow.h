@@ -53,7 +53,7 @@ extern int	setting_notice;
 extern int	setting_check_limit;
 
 /* executor nesting as seen by the hooks; see notice.c */
-extern QueryDesc *current_query(void);
+extern QueryDesc *executing_query(void);
 extern int	executor_depth(void);
 
 /* ------------------------------------------------------------- store.c */
@@ -301,7 +301,7 @@ extern Event *request_event(Request *req, const char *actor, const char *via,
 /* change.c */
 extern void change_add(Request *req, Change *change);
 extern void change_update(Request *req, Change *change);
-extern void change_drop(Request *req, Change *change);
+extern void change_drop(Request *req, int seq);
 extern List *request_changes(Request *req);
 extern List *changes_on_row(int64 request, Change *like);
 extern const char *operation_name(CmdType operation);

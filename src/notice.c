@@ -50,7 +50,7 @@ notice_suspend(bool on)
 int
 statement_rows(void)
 {
-	int			level = executor_depth() - (current_query() ? 1 : 0);
+	int			level = executor_depth() - (executing_query() ? 1 : 0);
 
 	return pending.rows > 0 && pending.level == level ? pending.rows : 0;
 }
@@ -62,7 +62,7 @@ void
 notice_add(int64 request, const char *state, const char *activity,
 		   CmdType operation, Oid relid)
 {
-	int			level = executor_depth() - (current_query() ? 1 : 0);
+	int			level = executor_depth() - (executing_query() ? 1 : 0);
 
 	if (suspended)
 		return;

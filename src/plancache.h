@@ -8,6 +8,7 @@ extern SPIPlanPtr plan_lookup(Oid relid, const char *name);
 extern void plan_keep(Oid relid, const char *name, SPIPlanPtr plan);
 
 /* row.c */
+extern char *operator_sql(Oid oprid);
 extern char *table_sql(Relation rel, bool with_only);
 
 #endif

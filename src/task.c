@@ -246,17 +246,26 @@ task_open(Request *req)
 void
 task_ask_again(Request *req)
 {
-	Activity   *activity = request_activity(req);
 	Datum		values[1];
 	UserSwitch	save;
-	List	   *keys;
 
 	values[0] = Int64GetDatum(req->task);
 	store_begin(&save);
 	store_exec(&void_votes, values, NULL, false);
 	store_end(&save);
+	task_candidates_again(req);
+}
 
-	if (strcmp(req->activity_state, template_initial_state(activity->template)) != 0)
+/*
+ * task_candidates_again: find anew whom the open task asks.
+ */
+void
+task_candidates_again(Request *req)
+{
+	Activity   *activity = request_activity(req);
+	List	   *keys;
+
+	if (strcmp(req->activity_state, activity->template->initial_state) != 0)
 		return;
 	drop_candidates(req->task, "Actor");
 	keys = rule_keys(req, activity);
@@ -340,7 +349,7 @@ task_authority(Request *req, const char *principal)
 	MemoryContext cxt = CurrentMemoryContext;
 	Activity   *activity = request_activity(req);
 	bool		pending_rules = strcmp(req->activity_state,
-									   template_initial_state(activity->template)) == 0;
+									   activity->template->initial_state) == 0;
 	Datum		values[1];
 	UserSwitch	save;
 	ListCell   *lc;

@@ -1,0 +1,521 @@
+/*-------------------------------------------------------------------------
+ *
+ * decide.c
+ *	  The verbs on tasks: approve, decline, refine, delegate, execute, abort,
+ *	  claim, release, and many at once.
+ *
+ * Every verb locks the request, looks whether the task still waits, whether
+ * the actor may act now, and moves the state machine; one transaction carries
+ * the vote, the next step and the apply.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+#include "decide.h"
+#include "idflow.h"
+#include "subxact.h"
+#include "task.h"
+
+PG_FUNCTION_INFO_V1(idflow_approve);
+PG_FUNCTION_INFO_V1(idflow_decline);
+PG_FUNCTION_INFO_V1(idflow_refine);
+PG_FUNCTION_INFO_V1(idflow_delegate);
+PG_FUNCTION_INFO_V1(idflow_execute);
+PG_FUNCTION_INFO_V1(idflow_abort);
+PG_FUNCTION_INFO_V1(idflow_claim);
+PG_FUNCTION_INFO_V1(idflow_release);
+PG_FUNCTION_INFO_V1(idflow_approve_all);
+PG_FUNCTION_INFO_V1(idflow_decline_all);
+PG_FUNCTION_INFO_V1(idflow_add_candidate);
+PG_FUNCTION_INFO_V1(idflow_reassign);
+
+static StorePlan insert_vote = {
+	"INSERT INTO idflow.vote (task, seq, request, principal, via, vote, comment, voted_at, revision)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+	9, {INT8OID, INT4OID, INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID}
+};
+
+static StorePlan claim_task = {
+	"UPDATE idflow.task SET claimed_by = $2, claimed_at = $3 WHERE id OPERATOR(pg_catalog.=) $1",
+	3, {INT8OID, TEXTOID, TIMESTAMPTZOID}
+};
+
+static StorePlan select_claim = {
+	"SELECT claimed_by FROM idflow.task WHERE id OPERATOR(pg_catalog.=) $1",
+	1, {INT8OID}
+};
+
+/* An argument that must not be null. */
+int64
+int64_argument(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	if (PG_ARGISNULL(n))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", name)));
+	return PG_GETARG_INT64(n);
+}
+
+/* A text argument as C string, NULL for null and for the empty string. */
+char *
+text_argument(FunctionCallInfo fcinfo, int n)
+{
+	char	   *s;
+
+	if (PG_ARGISNULL(n))
+		return NULL;
+	s = text_to_cstring(PG_GETARG_TEXT_PP(n));
+	return s[0] ? s : NULL;
+}
+
+/*
+ * load_task: lock the request of a task that must be open.
+ */
+Request *
+load_task(int64 task)
+{
+	Request    *req = request_load_by_task(task);
+
+	if (req == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_WF_UNDEFINED_TASK),
+				 errmsg("task " INT64_FORMAT " does not exist", task),
+				 errhint("idflow.inbox lists the tasks that wait for you.")));
+	if (req->task != task)
+		ereport(ERROR,
+				(errcode(ERRCODE_WF_TASK_CLOSED),
+				 errmsg("task " INT64_FORMAT " is closed", task),
+				 errdetail("Request " INT64_FORMAT " is %s.", req->id, req->state)));
+	return req;
+}
+
+/*
+ * task_verb_state: the state that a verb leads to; errors, naming the verbs
+ * there are, if the task's state doesn't have it.
+ */
+const char *
+task_verb_state(Request *req, const char *verb)
+{
+	Activity   *activity = request_activity(req);
+	const char *to = template_transition(activity->template, req->activity_state, verb);
+
+	if (to == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_WF_TRANSITION),
+				 errmsg("%s is not possible in state %s", verb, request_full_state(req)),
+				 errhint("Possible are: %s.",
+						 template_verbs(activity->template, req->activity_state))));
+	return to;
+}
+
+/*
+ * require_authority: by what right the actor may act on the task; errors if
+ * by none.
+ */
+const char *
+require_authority(Request *req, const char *actor)
+{
+	const char *via = task_authority(req, actor);
+
+	if (via == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("task " INT64_FORMAT " is not for \"%s\"", req->task, actor),
+				 errhint("idflow.decider shows who may decide a request.")));
+	return via;
+}
+
+/* Nobody approves what he requested, edited, or is the subject of. */
+static void
+require_four_eyes(Request *req, const char *actor)
+{
+	const char *reason = NULL;
+
+	if (!req->workflow->four_eyes)
+		return;
+	if (strcmp(actor, req->requester) == 0)
+		reason = "requested it";
+	else if (strings_contain(req->editors, actor))
+		reason = "edited it";
+	else if (req->subject && strcmp(actor, req->subject) == 0)
+		reason = "is its subject";
+	if (reason)
+		ereport(ERROR,
+				(errcode(ERRCODE_WF_FOUR_EYES),
+				 errmsg("\"%s\" may not approve request " INT64_FORMAT, actor, req->id),
+				 errdetail("\"%s\" %s.", actor, reason),
+				 errhint("Somebody else must approve it, or the workflow must say FourEyes=\"false\".")));
+}
+
+static void
+refuse_foreign_claim(Request *req, int64 task, const char *claimed_by, const char *actor)
+{
+	if (claimed_by && strcmp(claimed_by, actor) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_WF_TASK_CLAIMED),
+				 errmsg("task " INT64_FORMAT " is claimed by \"%s\"", task, claimed_by),
+				 errhint("It can be decided by others after idflow.release(" INT64_FORMAT ").", task)));
+}
+
+static char *
+task_claimant(int64 task)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	Datum		values[1] = {Int64GetDatum(task)};
+	UserSwitch	save;
+	char	   *result = NULL;
+
+	store_begin(&save);
+	if (store_exec(&select_claim, values, NULL, false) > 0)
+	{
+		HeapTuple	row = SPI_tuptable->vals[0];
+		MemoryContext spicxt = MemoryContextSwitchTo(cxt);
+
+		result = spi_text(row, 1);
+		MemoryContextSwitchTo(spicxt);
+	}
+	store_end(&save);
+	return result;
+}
+
+static void
+add_vote(Request *req, int64 task, const char *actor, const char *via,
+		 const char *vote, const char *comment)
+{
+	Datum		values[9];
+	char		nulls[10];
+	UserSwitch	save;
+
+	memset(nulls, ' ', sizeof(nulls));
+	values[0] = Int64GetDatum(task);
+	/* events only grow, so their number serves as the vote's */
+	values[1] = Int32GetDatum(req->nevents + 1);
+	values[2] = Int64GetDatum(req->id);
+	values[3] = CStringGetTextDatum(actor);
+	values[4] = CStringGetTextDatum(via);
+	values[5] = CStringGetTextDatum(vote);
+	values[6] = text_datum(comment, &nulls[6]);
+	values[7] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[8] = Int32GetDatum(req->revision);
+	store_begin(&save);
+	store_exec(&insert_vote, values, nulls, false);
+	store_end(&save);
+}
+
+/*
+ * task_act: one verb on a task.  Returns the request's state afterwards.
+ */
+static const char *
+task_act(int64 task, const char *verb, const char *comment, const char *to_actor,
+		 bool has_revision, int revision)
+{
+	const char *actor = actor_name();
+	Request    *req = load_task(task);
+	Activity   *activity = request_activity(req);
+	const char *to = task_verb_state(req, verb);
+	const char *via = require_authority(req, actor);
+	Event	   *event;
+	bool		approving = strcmp(verb, "Approve") == 0;
+
+	req->acting = actor;
+	req->acting_via = via;
+	if (approving)
+		require_four_eyes(req, actor);
+	if (has_revision && revision != req->revision)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("the draft of request " INT64_FORMAT " has moved", req->id),
+				 errdetail("It is at revision %d, not %d.", req->revision, revision),
+				 errhint("Look at idflow.change_diff again and decide on what it says now.")));
+
+	event = request_event(req, actor, via,
+						  template_transition_name(activity->template, req->activity_state, verb),
+						  comment);
+	event->from_state = request_full_state(req);
+	req->activity_state = to;
+	event->to_state = request_full_state(req);
+
+	if (template_state_kind(to) == TEMPLATE_STATE_PENDING)
+	{
+		/* stays a task, of one person or of the reviewers again */
+		refuse_foreign_claim(req, task, task_claimant(task), actor);
+		if (strcmp(to, activity->template->initial_state) == 0)
+			task_move(req, NULL);
+		else
+			task_move(req, to_actor ? to_actor : req->requester);
+	}
+	else
+	{
+		refuse_foreign_claim(req, task, task_close(req, to), actor);
+		if (approving || strcmp(verb, "Decline") == 0)
+			add_vote(req, task, actor, via, verb, comment);
+		if (template_state_kind(to) == TEMPLATE_STATE_PROCEED)
+			engine_next(req);
+		else
+			request_close(req, strcmp(to, "Declined") == 0 ? "declined" : "aborted");
+	}
+	request_write(req);
+	return req->state;
+}
+
+static Datum
+act(FunctionCallInfo fcinfo, const char *verb, char *comment, char *to_actor,
+	bool has_revision, int revision)
+{
+	int64		task = int64_argument(fcinfo, 0, "task");
+
+	PG_RETURN_TEXT_P(cstring_to_text(task_act(task, verb, comment, to_actor,
+											  has_revision, revision)));
+}
+
+Datum
+idflow_approve(PG_FUNCTION_ARGS)
+{
+	return act(fcinfo, "Approve", text_argument(fcinfo, 1), NULL,
+			   !PG_ARGISNULL(2), PG_ARGISNULL(2) ? 0 : PG_GETARG_INT32(2));
+}
+
+Datum
+idflow_decline(PG_FUNCTION_ARGS)
+{
+	return act(fcinfo, "Decline", text_argument(fcinfo, 1), NULL,
+			   !PG_ARGISNULL(2), PG_ARGISNULL(2) ? 0 : PG_GETARG_INT32(2));
+}
+
+Datum
+idflow_refine(PG_FUNCTION_ARGS)
+{
+	return act(fcinfo, "Refine", text_argument(fcinfo, 2), text_argument(fcinfo, 1), false, 0);
+}
+
+Datum
+idflow_delegate(PG_FUNCTION_ARGS)
+{
+	if (text_argument(fcinfo, 1) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", "to_actor")));
+	return act(fcinfo, "Delegate", text_argument(fcinfo, 2), text_argument(fcinfo, 1), false, 0);
+}
+
+Datum
+idflow_execute(PG_FUNCTION_ARGS)
+{
+	return act(fcinfo, "Execute", text_argument(fcinfo, 1), NULL, false, 0);
+}
+
+Datum
+idflow_abort(PG_FUNCTION_ARGS)
+{
+	return act(fcinfo, "Abort", text_argument(fcinfo, 1), NULL, false, 0);
+}
+
+static void
+store_claim(int64 task, const char *claimant)
+{
+	Datum		values[3];
+	char		nulls[4] = "   ";
+	UserSwitch	save;
+
+	values[0] = Int64GetDatum(task);
+	values[1] = text_datum(claimant, &nulls[1]);
+	values[2] = TimestampTzGetDatum(GetCurrentTimestamp());
+	if (claimant == NULL)
+		nulls[2] = 'n';
+	store_begin(&save);
+	store_exec(&claim_task, values, nulls, false);
+	store_end(&save);
+}
+
+/*
+ * idflow_claim: take a task for oneself; it leaves the others' inboxes.
+ */
+Datum
+idflow_claim(PG_FUNCTION_ARGS)
+{
+	int64		task = int64_argument(fcinfo, 0, "task");
+	const char *actor = actor_name();
+	Request    *req = load_task(task);
+	const char *via = require_authority(req, actor);
+	char	   *claimant = task_claimant(task);
+
+	if (claimant && strcmp(claimant, actor) != 0 && task_authority(req, claimant) != NULL)
+		refuse_foreign_claim(req, task, claimant, actor);
+	if (claimant == NULL || strcmp(claimant, actor) != 0)
+	{
+		store_claim(task, actor);
+		request_event(req, actor, via, "Claim", NULL);
+		request_write(req);
+	}
+	PG_RETURN_TEXT_P(cstring_to_text(req->state));
+}
+
+/*
+ * idflow_release: give a claimed task back; its holder may, and an admin.
+ */
+Datum
+idflow_release(PG_FUNCTION_ARGS)
+{
+	int64		task = int64_argument(fcinfo, 0, "task");
+	const char *actor = actor_name();
+	Request    *req = load_task(task);
+	char	   *claimant = task_claimant(task);
+
+	if (claimant == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("task " INT64_FORMAT " is not claimed", task)));
+	if (!role_is_admin(GetUserId()))
+		refuse_foreign_claim(req, task, claimant, actor);
+	store_claim(task, NULL);
+	request_event(req, actor, strcmp(claimant, actor) == 0 ? "claim" : "idflow_admin", "Release", NULL);
+	request_write(req);
+	PG_RETURN_TEXT_P(cstring_to_text(req->state));
+}
+
+/*
+ * idflow_add_candidate: somebody more may act on an open task; idflow_admin.
+ */
+Datum
+idflow_add_candidate(PG_FUNCTION_ARGS)
+{
+	int64		task = int64_argument(fcinfo, 0, "task");
+	char	   *principal = text_argument(fcinfo, 1);
+	const char *actor = actor_name();
+	Request    *req;
+	Event	   *event;
+	StringInfoData data;
+
+	if (principal == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", "principal")));
+	req = load_task(task);
+	task_add_candidate(req, principal);
+	event = request_event(req, actor, "idflow_admin", "AddCandidate", NULL);
+	initStringInfo(&data);
+	appendStringInfoChar(&data, '{');
+	json_pair(&data, "principal", principal);
+	appendStringInfoChar(&data, '}');
+	event->data = json_from_text(data.data);
+	request_write(req);
+	PG_RETURN_TEXT_P(cstring_to_text(req->state));
+}
+
+/*
+ * idflow_reassign: find anew whom an open task asks; idflow_admin.
+ */
+Datum
+idflow_reassign(PG_FUNCTION_ARGS)
+{
+	int64		task = int64_argument(fcinfo, 0, "task");
+	const char *actor = actor_name();
+	Request    *req = load_task(task);
+
+	req->acting = actor;
+	req->acting_via = "idflow_admin";
+	request_event(req, actor, "idflow_admin", "Reassign", NULL);
+	task_candidates_again(req);
+	request_write(req);
+	PG_RETURN_TEXT_P(cstring_to_text(req->state));
+}
+
+/*
+ * Many tasks, each in a subtransaction of its own: one that fails is reported
+ * and leaves the others alone.  Cancellation and trouble of the server's end
+ * the whole call.
+ */
+static Datum
+act_on_all(FunctionCallInfo fcinfo, const char *verb)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	char	   *comment = text_argument(fcinfo, 1);
+	Datum	   *tasks;
+	bool	   *nulls;
+	int			n;
+	MemoryContext cxt;
+	MemoryContext each;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", "tasks")));
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE,
+					  &tasks, &nulls, &n);
+	each = AllocSetContextCreate(CurrentMemoryContext, "idflow task", ALLOCSET_DEFAULT_SIZES);
+	for (int i = 0; i < n; i++)
+	{
+		Datum		values[5];
+		bool		isnull[5] = {false, true, true, true, true};
+		SubXact		sub;
+		ErrorData  *volatile error = NULL;
+		const char *volatile state = NULL;
+		Request    *req;
+
+		CHECK_FOR_INTERRUPTS();
+		if (nulls[i])
+			continue;
+		cxt = MemoryContextSwitchTo(each);
+		subxact_begin(&sub);
+		PG_TRY();
+		{
+			state = task_act(DatumGetInt64(tasks[i]), verb, comment, NULL, false, 0);
+			subxact_commit(&sub);
+		}
+		PG_CATCH();
+		{
+			error = subxact_error(&sub);
+		}
+		PG_END_TRY();
+		if (error &&
+			(error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+			 error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
+			 ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INSUFFICIENT_RESOURCES ||
+			 ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INTERNAL_ERROR))
+			ReThrowError(error);
+
+		values[0] = tasks[i];
+		req = request_load_by_task(DatumGetInt64(tasks[i]));
+		if (req)
+		{
+			values[1] = Int64GetDatum(req->id);
+			isnull[1] = false;
+		}
+		if (state || (req && error))
+		{
+			values[2] = CStringGetTextDatum(state ? state : req->state);
+			isnull[2] = false;
+		}
+		if (error)
+		{
+			values[3] = CStringGetTextDatum(unpack_sql_state(error->sqlerrcode));
+			values[4] = CStringGetTextDatum(error->message);
+			isnull[3] = isnull[4] = false;
+		}
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, isnull);
+		MemoryContextSwitchTo(cxt);
+		MemoryContextReset(each);
+	}
+	return (Datum) 0;
+}
+
+Datum
+idflow_approve_all(PG_FUNCTION_ARGS)
+{
+	return act_on_all(fcinfo, "Approve");
+}
+
+Datum
+idflow_decline_all(PG_FUNCTION_ARGS)
+{
+	return act_on_all(fcinfo, "Decline");
+}

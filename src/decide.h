@@ -1,0 +1,20 @@
+/* decide.h: what the verbs share */
+#ifndef IDFLOW_DECIDE_H
+#define IDFLOW_DECIDE_H
+
+#include "fmgr.h"
+
+#include "idflow.h"
+
+extern int64 int64_argument(FunctionCallInfo fcinfo, int n, const char *name);
+extern char *text_argument(FunctionCallInfo fcinfo, int n);
+extern Request *load_task(int64 task);
+extern const char *task_verb_state(Request *req, const char *verb);
+extern const char *require_authority(Request *req, const char *actor);
+
+/* verbs.c */
+extern Request *load_request(int64 id);
+extern void require_visible(int64 request);
+extern void require_own(Request *req, const char *actor, const char *what);
+
+#endif

@@ -1,0 +1,310 @@
+/*-------------------------------------------------------------------------
+ *
+ * verbs.c
+ *	  The verbs on requests: begin, resume, submit, withdraw, comment, purge,
+ *	  retry, and the bypass.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "decide.h"
+#include "idflow.h"
+#include "reading.h"
+#include "session.h"
+
+PG_FUNCTION_INFO_V1(idflow_last_request);
+PG_FUNCTION_INFO_V1(idflow_begin_request);
+PG_FUNCTION_INFO_V1(idflow_resume_request);
+PG_FUNCTION_INFO_V1(idflow_submit);
+PG_FUNCTION_INFO_V1(idflow_withdraw);
+PG_FUNCTION_INFO_V1(idflow_comment);
+PG_FUNCTION_INFO_V1(idflow_purge);
+PG_FUNCTION_INFO_V1(idflow_retry);
+PG_FUNCTION_INFO_V1(idflow_bypass);
+
+static StorePlan blank_images = {
+	"UPDATE idflow.change_data SET key = NULL, key_columns = NULL, old_image = NULL, old_columns = NULL,"
+	" new_image = NULL, new_columns = NULL WHERE request OPERATOR(pg_catalog.=) $1",
+	1, {INT8OID}
+};
+
+/*
+ * load_request: lock a request that must exist.
+ */
+Request *
+load_request(int64 id)
+{
+	Request    *req = request_load(id);
+
+	if (req == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_WF_UNDEFINED_REQUEST),
+				 errmsg("request " INT64_FORMAT " does not exist", id)));
+	return req;
+}
+
+/*
+ * require_visible: refuse somebody who has no sight of a request.
+ */
+void
+require_visible(int64 request)
+{
+	if (viewer_of(request) == VIEWER_NONE)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("request " INT64_FORMAT " is not yours to see", request)));
+}
+
+/*
+ * require_own: refuse everybody but the requester and the admins.
+ */
+void
+require_own(Request *req, const char *actor, const char *what)
+{
+	if (strcmp(req->requester, actor) != 0 && !role_is_admin(GetUserId()))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("\"%s\" may not %s request " INT64_FORMAT, actor, what, req->id),
+				 errdetail("It was made by \"%s\".", req->requester)));
+}
+
+static const char *
+own_via(Request *req, const char *actor)
+{
+	return strcmp(req->requester, actor) == 0 ? "requester" : "idflow_admin";
+}
+
+/*
+ * idflow_last_request: the present actor's newest request in this
+ * transaction, else in this session, else null.
+ */
+Datum
+idflow_last_request(PG_FUNCTION_ARGS)
+{
+	bool		is_explicit;
+	int64		id = remembered_request(actor_lookup(&is_explicit));
+
+	if (id == 0)
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(id);
+}
+
+/*
+ * idflow_begin_request: a request by hand; DML that follows in the
+ * transaction adds to it.
+ */
+Datum
+idflow_begin_request(PG_FUNCTION_ARGS)
+{
+	const char *actor = actor_name();
+	Request    *req;
+
+	if (!PG_ARGISNULL(1) || !PG_ARGISNULL(2))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("effective and expiry dates are not supported by this version of idflow")));
+	PreventCommandDuringRecovery("idflow.begin_request()");
+	req = request_create(actor);
+	req->title = text_argument(fcinfo, 0);
+	req->acting = actor;
+	request_event(req, actor, "requester", "Begin", setting_comment);
+	request_write(req);
+	collect_into(req->id);
+	remember_request(actor, req->id);
+	PG_RETURN_INT64(req->id);
+}
+
+static Request *
+load_own_draft(int64 id, const char *actor)
+{
+	Request    *req = load_request(id);
+
+	require_own(req, actor, "change");
+	if (strcmp(req->state, "draft") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_WF_REQUEST_STATE),
+				 errmsg("request " INT64_FORMAT " is %s, not draft", id, req->state),
+				 errhint("Only a request that is not yet submitted takes further changes.")));
+	return req;
+}
+
+/*
+ * idflow_resume_request: go on collecting in a later transaction.
+ */
+Datum
+idflow_resume_request(PG_FUNCTION_ARGS)
+{
+	int64		id = int64_argument(fcinfo, 0, "request");
+	const char *actor = actor_name();
+
+	(void) load_own_draft(id, actor);
+	collect_into(id);
+	remember_request(actor, id);
+	PG_RETURN_VOID();
+}
+
+/*
+ * idflow_submit: send a collected request on its way.
+ */
+Datum
+idflow_submit(PG_FUNCTION_ARGS)
+{
+	int64		id = int64_argument(fcinfo, 0, "request");
+	char	   *comment = text_argument(fcinfo, 1);
+	const char *actor = actor_name();
+	Request    *req = load_own_draft(id, actor);
+	Change	   *first;
+
+	if (request_changes(req) == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_WF_REQUEST_STATE),
+				 errmsg("request " INT64_FORMAT " has no changes", id),
+				 errhint("Write to an attached table first, or withdraw the request.")));
+	req->acting = actor;
+	req->acting_via = own_via(req, actor);
+	request_event(req, actor, req->acting_via, "Submit", comment);
+	if (collecting_request() == id)
+		collect_into(0);
+	first = linitial(req->changes);
+	engine_start(req, workflow_current(linitial(first->gates), false));
+	request_write(req);
+	PG_RETURN_TEXT_P(cstring_to_text(req->state));
+}
+
+/*
+ * idflow_withdraw: the requester's Abort, whatever the request waits for.
+ */
+Datum
+idflow_withdraw(PG_FUNCTION_ARGS)
+{
+	int64		id = int64_argument(fcinfo, 0, "request");
+	char	   *comment = text_argument(fcinfo, 1);
+	const char *actor = actor_name();
+	Request    *req = load_request(id);
+	Event	   *event;
+
+	require_own(req, actor, "withdraw");
+	if (request_is_closed(req))
+		ereport(ERROR,
+				(errcode(ERRCODE_WF_REQUEST_STATE),
+				 errmsg("request " INT64_FORMAT " is %s and can't be withdrawn", id, req->state)));
+	event = request_event(req, actor, own_via(req, actor), "Withdraw", comment);
+	event->from_state = request_full_state(req);
+	if (req->activity_state)
+		req->activity_state = STATE_ABORTED;
+	event->to_state = request_full_state(req);
+	(void) task_close(req, "Aborted");
+	if (collecting_request() == id)
+		collect_into(0);
+	request_close(req, "aborted");
+	request_write(req);
+	PG_RETURN_TEXT_P(cstring_to_text(req->state));
+}
+
+/*
+ * idflow_comment: a remark in the history; returns its number there.
+ */
+Datum
+idflow_comment(PG_FUNCTION_ARGS)
+{
+	int64		id = int64_argument(fcinfo, 0, "request");
+	char	   *comment = text_argument(fcinfo, 1);
+	const char *actor = actor_name();
+	Request    *req = load_request(id);
+	Event	   *event;
+
+	require_visible(id);
+	if (comment == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", "comment")));
+	event = request_event(req, actor, NULL, "Comment", comment);
+	if (!PG_ARGISNULL(2))
+		event->data = PG_GETARG_JSONB_P(2);
+	request_write(req);
+	PG_RETURN_INT64(req->nevents);
+}
+
+/*
+ * idflow_purge: blank the images of a request that ended without a commit;
+ * the digests in its events stay.
+ */
+Datum
+idflow_purge(PG_FUNCTION_ARGS)
+{
+	int64		id = int64_argument(fcinfo, 0, "request");
+	const char *actor = actor_name();
+	Request    *req = load_request(id);
+	Datum		values[1] = {Int64GetDatum(id)};
+	UserSwitch	save;
+	Event	   *event;
+
+	require_own(req, actor, "purge");
+	if (strcmp(req->state, "aborted") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_WF_REQUEST_STATE),
+				 errmsg("request " INT64_FORMAT " is %s; only an aborted one can be purged", id, req->state)));
+	event = request_event(req, actor, own_via(req, actor), "Purge", NULL);
+	event->from_state = request_full_state(req);
+	if (req->activity_state)
+		req->activity_state = STATE_PURGED;
+	event->to_state = request_full_state(req);
+	store_begin(&save);
+	store_exec(&blank_images, values, NULL, false);
+	store_end(&save);
+	req->title = NULL;
+	request_close(req, "purged");
+	request_write(req);
+	PG_RETURN_TEXT_P(cstring_to_text(req->state));
+}
+
+/*
+ * idflow_retry: try the apply of a failed request again.
+ */
+Datum
+idflow_retry(PG_FUNCTION_ARGS)
+{
+	int64		id = int64_argument(fcinfo, 0, "request");
+	const char *actor = actor_name();
+	Request    *req = load_request(id);
+
+	require_own(req, actor, "retry");
+	if (strcmp(req->state, "failed") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_WF_REQUEST_STATE),
+				 errmsg("request " INT64_FORMAT " is %s, not failed", id, req->state)));
+	req->acting = actor;
+	req->acting_via = own_via(req, actor);
+	request_event(req, actor, req->acting_via, "Retry", NULL);
+	engine_apply_again(req);
+	request_write(req);
+	PG_RETURN_TEXT_P(cstring_to_text(req->state));
+}
+
+/*
+ * idflow_bypass: idflow_admin; rows pass the gates for the rest of the
+ * transaction, each recorded.
+ */
+Datum
+idflow_bypass(PG_FUNCTION_ARGS)
+{
+	char	   *reason = text_argument(fcinfo, 0);
+
+	if (!role_is_admin(GetUserId()))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be a member of role \"idflow_admin\" to bypass gates")));
+	if (reason == NULL || strspn(reason, " \t\n") == strlen(reason))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a bypass needs a reason")));
+	PreventCommandDuringRecovery("idflow.bypass()");
+	bypass_begin(reason);
+	PG_RETURN_VOID();
+}
