@@ -16,6 +16,8 @@ SELECT idflow.ready('User_Onbording');
 SELECT r.name, v.* FROM idflow.ready() AS r, idflow.validate(r.definition::text) AS v;
 
 BEGIN;
+DELETE FROM idflow.activity WHERE workflow IN (SELECT id FROM idflow.workflow WHERE name LIKE 'User\_%');
+DELETE FROM idflow.workflow WHERE name LIKE 'User\_%';
 SET LOCAL ROLE regress_idflow_chief;
 SELECT d.name, d.version, d.display_name, d.title, d.subject, d.max_steps,
        d.four_eyes, d.exact, d.nested, d.options, d.deployed_by
@@ -166,7 +168,7 @@ COMMIT;
 \set this :DBNAME
 SET client_min_messages = warning;
 DROP DATABASE IF EXISTS regress_idflow_latin1;
-CREATE DATABASE regress_idflow_latin1 TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C';
+CREATE DATABASE regress_idflow_latin1 TEMPLATE template0 ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C';
 \c regress_idflow_latin1
 SET client_min_messages = warning;
 SET client_encoding = 'UTF8';

@@ -5,6 +5,8 @@ SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS idflow;
 RESET client_min_messages;
 
+SELECT count(*) AS workflows FROM idflow.workflow \gset before_
+
 -- Not given
 SELECT idflow.deploy(NULL);
 SELECT * FROM idflow.validate(NULL);
@@ -243,4 +245,4 @@ DROP PROCEDURE regress_refuse;
 DROP TABLE regress_bad;
 
 -- Nothing is left behind
-SELECT count(*) FROM idflow.workflow WHERE name IN ('regress_w', 'w', 'a', 'b', 'twice', 'none');
+SELECT count(*) - :before_workflows AS more_workflows FROM idflow.workflow;

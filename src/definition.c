@@ -157,6 +157,7 @@ add_message(Definition *def, bool is_error, int sqlstate, int line,
 	message->line = line;
 	message->element = element && element[0] ? element : NULL;
 	message->message = text;
+
 	message->hint = hint;
 	def->messages = lappend(def->messages, message);
 }

@@ -57,7 +57,7 @@
 
 #define XSI_NAMESPACE	"http://www.w3.org/2001/XMLSchema-instance"
 
-#define MAX_ATTRIBUTES		100	/* of an element */
+#define MAX_ATTRIBUTES		100 /* of an element */
 #define MAX_XML_MESSAGES	20
 #define XML_MESSAGE_LENGTH	256
 
@@ -74,7 +74,7 @@ typedef struct XmlMessages
 		int			line;
 		int			column;
 		char		element[NAMEDATALEN];
-		char		text[XML_MESSAGE_LENGTH];
+		char		what[XML_MESSAGE_LENGTH];
 	}			message[MAX_XML_MESSAGES];
 } XmlMessages;
 
@@ -292,7 +292,7 @@ collect_message(void *arg, xmlErrorPtr error)
 			messages->message[n].line = ((DefinitionElement *) node->_private)->line;
 	}
 	if (error->message != NULL)
-		strlcpy(messages->message[n].text, error->message, XML_MESSAGE_LENGTH);
+		strlcpy(messages->message[n].what, error->message, XML_MESSAGE_LENGTH);
 	messages->n++;
 }
 
@@ -338,7 +338,7 @@ compile_schema(void)
 	}
 	if (schema == NULL)
 		elog(ERROR, "could not compile the RELAX NG schema of idflow: line %d: %s",
-			 messages->message[0].line, messages->message[0].text);
+			 messages->message[0].line, messages->message[0].what);
 	pfree(messages);
 }
 
@@ -362,14 +362,14 @@ validate_document(XmlReader *reader)
 	result = xmlRelaxNGValidateDoc(reader->validator, reader->doc);
 
 	if (result != 0 && messages->n == 0)
-		strlcpy(messages->message[messages->n++].text, "document is not valid",
+		strlcpy(messages->message[messages->n++].what, "document is not valid",
 				XML_MESSAGE_LENGTH);
 	for (int i = 0; i < messages->n; i++)
 		definition_error(reader->def, ERRCODE_WF_DEFINITION,
 						 messages->message[i].line,
 						 from_libxml(messages->message[i].element),
 						 "The language is described by workflows/idflow.rng.",
-						 "%s", from_libxml(messages->message[i].text));
+						 "%s", from_libxml(messages->message[i].what));
 }
 
 /* --------------------------------------------- documents that don't parse */
@@ -390,7 +390,7 @@ report_parse_messages(XmlReader *reader)
 	for (int i = 0; i < messages->n; i++)
 	{
 		int			line = messages->message[i].line;
-		char	   *text = from_libxml(messages->message[i].text);
+		char	   *text = from_libxml(messages->message[i].what);
 		const char *hint;
 
 		/* one mistake makes several messages; the first is about it */
@@ -435,6 +435,7 @@ report_parse_messages(XmlReader *reader)
 		if (strstr(text, "XML_PARSE_HUGE") != NULL)
 		{
 			text = "elements are nested too deeply, or a value is too long";
+
 			hint = "In a definition, elements are nested at most four deep.";
 		}
 

@@ -28,7 +28,7 @@ static bool refuse_walker(Node *node, void *context);
  * to what follows the prefix (to the text itself if there is none).
  */
 ExpressionLanguage
-expression_language(const char *text, const char **body)
+expression_language(const char *value, const char **body)
 {
 	static const struct
 	{
@@ -45,15 +45,17 @@ expression_language(const char *text, const char **body)
 	{
 		size_t		len = strlen(prefixes[i].prefix);
 
-		if (strncmp(text, prefixes[i].prefix, len) == 0)
+		if (strncmp(value, prefixes[i].prefix, len) == 0)
 		{
 			if (body)
-				*body = text + len;
+				*body = value + len;
+
 			return prefixes[i].language;
 		}
 	}
 	if (body)
-		*body = text;
+		*body = value;
+
 	return EXPRESSION_UNKNOWN;
 }
 

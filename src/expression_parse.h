@@ -21,7 +21,7 @@ typedef enum ExpressionLanguage
 	EXPRESSION_UNKNOWN			/* no prefix, or another one */
 } ExpressionLanguage;
 
-extern ExpressionLanguage expression_language(const char *text, const char **body);
+extern ExpressionLanguage expression_language(const char *value, const char **body);
 extern Node *expression_parse(const char *text);
 
 #endif							/* IDFLOW_EXPRESSION_PARSE_H */
