@@ -12,6 +12,7 @@ CREATE ROLE vis_named;
 CREATE ROLE vis_voter;
 CREATE ROLE vis_editor;
 CREATE ROLE vis_other;
+CREATE ROLE vis_refiner;
 CREATE ROLE vis_auditor;
 CREATE ROLE vis_admin;
 CREATE ROLE vis_owner;
@@ -63,12 +64,18 @@ INSERT INTO idflow.vote (task, seq, request, principal, via, vote, voted_at, rev
 	VALUES (15, 1, 5, 'vis_voter', 'principal', 'Approve', '2026-01-02', 1);
 INSERT INTO idflow.event (request, seq, at, actor) SELECT i, 1, '2026-01-01', 'vis_requester' FROM generate_series(1, 7) i;
 
+INSERT INTO idflow.event (request, seq, at, actor, via, transition) VALUES
+	(1, 2, '2026-01-02', 'vis_refiner', 'principal', 'ReviewWithFeedback-RefinePending-Execute'),
+	(2, 2, '2026-01-02', 'vis_refiner', NULL, 'Comment'),
+	(3, 2, '2026-01-02', 'vis_refiner', 'requester', 'Action-ActionPending-Execute'),
+	(4, 2, '2026-01-02', 'vis_refiner', NULL, 'Action-ActionPending-Execute');
+
 CREATE FUNCTION public.sight() RETURNS TABLE (actor text, visible text, request text, task text, event text,
                                               vote text, candidate text, change text) LANGUAGE sql AS $$
 	SELECT idflow.actor(), (SELECT string_agg(v::text, ' ' ORDER BY v) FROM idflow.visible() v),
 		(SELECT string_agg(id::text, ' ' ORDER BY id) FROM idflow.request),
 		(SELECT string_agg(id::text, ' ' ORDER BY id) FROM idflow.task),
-		(SELECT string_agg(e.request::text, ' ' ORDER BY e.request) FROM idflow.event e),
+		(SELECT string_agg(DISTINCT e.request::text, ' ') FROM idflow.event e),
 		(SELECT string_agg(v.request::text, ' ' ORDER BY v.request) FROM idflow.vote v),
 		(SELECT string_agg(c.key, ' ' ORDER BY c.task, c.key) FROM idflow.candidate c),
 		(SELECT string_agg(c.request::text, ' ' ORDER BY c.request) FROM idflow.change c) $$;
@@ -86,6 +93,9 @@ SET ROLE vis_voter;
 SELECT * FROM sight();
 SET ROLE vis_editor;
 SELECT * FROM sight();
+SET ROLE vis_refiner;
+SELECT * FROM sight();
+SELECT request, new_row FROM idflow.change;
 SET ROLE vis_other;
 SELECT * FROM sight();
 SET ROLE vis_auditor;
@@ -229,5 +239,5 @@ SELECT * FROM public.report();
 \c :home
 DROP DATABASE idflow_visibility;
 REVOKE SET ON PARAMETER idflow.actor FROM vis_app;
-DROP ROLE vis_requester, vis_subject, vis_profile, vis_manager, vis_named, vis_voter, vis_editor, vis_other,
+DROP ROLE vis_requester, vis_subject, vis_profile, vis_manager, vis_named, vis_voter, vis_editor, vis_refiner, vis_other,
 	vis_auditor, vis_admin, vis_owner, vis_app;

@@ -31,6 +31,17 @@ PG_FUNCTION_INFO_V1(idflow_visible);
 PG_FUNCTION_INFO_V1(idflow_change_image);
 
 /*
+ * Events by which somebody acted on a request without a vote; as the index
+ * event_acted has it.
+ */
+#define ACTED_TASK \
+	"e.via OPERATOR(pg_catalog.<>) 'requester'" \
+	" AND (e.transition OPERATOR(pg_catalog.=) 'Claim'" \
+	" OR pg_catalog.split_part(e.transition, '-', 3) OPERATOR(pg_catalog.=) ANY ('{Refine,Delegate,Execute,Abort}'))"
+#define ACTED \
+	"(e.transition OPERATOR(pg_catalog.=) 'Comment' OR " ACTED_TASK ")"
+
+/*
  * idflow.visible(): numbers of the requests that the actor may see by his
  * name; the rights of auditors and admins are policies of their own.
  */
@@ -43,7 +54,8 @@ idflow_visible(PG_FUNCTION_ARGS)
 		" UNION SELECT c.request FROM idflow.candidate c WHERE c.key OPERATOR(pg_catalog.=) ANY ($2)"
 		" UNION SELECT v.request FROM idflow.vote v WHERE v.principal OPERATOR(pg_catalog.=) $1"
 		" UNION SELECT r.id FROM idflow.request r"
-		" WHERE r.editors OPERATOR(pg_catalog.@>) ARRAY[$1] AND r.editors OPERATOR(pg_catalog.<>) '{}'",
+		" WHERE r.editors OPERATOR(pg_catalog.@>) ARRAY[$1] AND r.editors OPERATOR(pg_catalog.<>) '{}'"
+		" UNION SELECT e.request FROM idflow.event e WHERE e.actor OPERATOR(pg_catalog.=) $1 AND " ACTED,
 		2, {TEXTOID, TEXTARRAYOID}
 	};
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
@@ -72,7 +84,8 @@ idflow_visible(PG_FUNCTION_ARGS)
 /*
  * viewer_of: how much the one who asks may see of a request.
  *
- * The current role counts for the rights of a role, as in any statement; the
+ * A comment keeps the request in sight and gives no right to its images.  The
+ * current role counts for the rights of a role, as in any statement; the
  * actor for those of a person.  A requester to whom his own request was given
  * back is a candidate of it, and still sees it as the requester.
  */
@@ -81,7 +94,9 @@ viewer_of(int64 request)
 {
 	static StorePlan plan = {
 		"SELECT r.requester OPERATOR(pg_catalog.=) $2 OR coalesce(r.subject OPERATOR(pg_catalog.=) $2, false),"
-		" r.editors OPERATOR(pg_catalog.@>) ARRAY[$2],"
+		" r.editors OPERATOR(pg_catalog.@>) ARRAY[$2]"
+		" OR EXISTS (SELECT FROM idflow.event e WHERE e.request OPERATOR(pg_catalog.=) $1"
+		" AND e.actor OPERATOR(pg_catalog.=) $2 AND " ACTED_TASK "),"
 		" EXISTS (SELECT FROM idflow.candidate c WHERE c.request OPERATOR(pg_catalog.=) $1"
 		" AND c.key OPERATOR(pg_catalog.=) ANY ($3)"
 		" AND c.source OPERATOR(pg_catalog.=) ANY ('{Actor,Added}'))"
@@ -112,11 +127,11 @@ viewer_of(int64 request)
 		HeapTuple	row = SPI_tuptable->vals[0];
 		bool		isnull;
 		bool		own = DatumGetBool(spi_datum(row, 1, &isnull));
-		bool		edited = DatumGetBool(spi_datum(row, 2, &isnull));
+		bool		acted = DatumGetBool(spi_datum(row, 2, &isnull));
 		bool		decides = DatumGetBool(spi_datum(row, 3, &isnull));
 		bool		acts = DatumGetBool(spi_datum(row, 4, &isnull));
 
-		if (decides || (!own && (acts || edited)))
+		if (decides || (!own && (acts || acted)))
 			viewer = VIEWER_ALL;
 		else if (own)
 			viewer = VIEWER_OWN;

@@ -14,6 +14,12 @@ CREATE INDEX candidate_request ON idflow.candidate (request);
 CREATE INDEX task_request ON idflow.task (request);
 CREATE INDEX vote_principal ON idflow.vote (principal, request);
 CREATE INDEX vote_request ON idflow.vote (request);
+-- who acted without a vote; what the requester's own statements record stays out
+CREATE INDEX event_acted ON idflow.event (actor, request)
+	WHERE transition OPERATOR(pg_catalog.=) 'Comment'
+		OR via OPERATOR(pg_catalog.<>) 'requester'
+		AND (transition OPERATOR(pg_catalog.=) 'Claim'
+			OR pg_catalog.split_part(transition, '-', 3) OPERATOR(pg_catalog.=) ANY ('{Refine,Delegate,Execute,Abort}'));
 CREATE INDEX change_data_key ON idflow.change_data (target, pg_catalog.hash_array_extended(key, 0))
 	WHERE key IS NOT NULL;
 
@@ -23,7 +29,7 @@ CREATE FUNCTION idflow.visible() RETURNS SETOF bigint
 	AS 'MODULE_PATHNAME', 'idflow_visible'
 	LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 100 COST 1000;
 COMMENT ON FUNCTION idflow.visible() IS
-'Numbers of the requests that the present actor may see: his own, those about him, those that he may decide, those that he decided or edited. The policies of idflow''s tables are built on it. It reads idflow''s tables with their owner''s rights.';
+'Numbers of the requests that the present actor may see: his own, those about him, those that he may decide, those that he acted on. The policies of idflow''s tables are built on it. It reads idflow''s tables with their owner''s rights.';
 
 /*
  * All policies have one shape, which stays fast: the array is made once per
