@@ -118,7 +118,7 @@ SELECT v.* FROM idflow.validate('<ConfigurationFile>
     <Activity Identifier="A" DisplayName_L1="R" Template="Action"/></Workflow>
   <Workflow Identifier="d" DisplayName_L1="D"><Activity Identifier="A" DisplayName_L1="R" Template="Action"><Actor Profile="p"/></Activity>
     <Activity Identifier="R" DisplayName_L1="R" Template="Review"><Actor Profile="p"/></Activity>
-    <Activity Identifier="P" DisplayName_L1="P" Template="Persist"/></Workflow>
+    <Activity Identifier="P" DisplayName_L1="P" Template="Persist" IfExpression="SQL:new.wanted"/></Workflow>
 </ConfigurationFile>') AS v;
 
 -- Who may do what

@@ -151,7 +151,14 @@ check_workflow(Definition *def, DefinitionElement *workflow)
 							   "activity \"%s\" comes after the rows are written",
 							   identifier ? identifier->value : "");
 		if (strcmp(t->name, "Persist") == 0)
+		{
 			persist = activity;
+			if (definition_attribute(activity, "IfExpression"))
+				definition_warning(def, activity->line, activity->name,
+								   "Put the condition on the gate: it is an argument of idflow.attach().",
+								   "where the IfExpression of \"%s\" is not true, an approved change is not written",
+								   identifier ? identifier->value : "");
+		}
 		if (t->is_interactive && (t->is_review || nactivities > 1))
 			waits = true;
 	}
