@@ -174,7 +174,7 @@ SELECT request, idflow.decidable(request) FROM idflow.waiting ORDER BY 1;
 
 -- ------------------------------------------------------------------ bad times
 \pset format aligned
--- a column is gone, another has its number or its name
+-- a column is gone, a layout follows a rename, and the old name has come back as another column
 BEGIN;
 ALTER TABLE hr.person DROP COLUMN note;
 ALTER TABLE hr.person RENAME COLUMN name TO called;

@@ -217,6 +217,8 @@ load_source(void)
 				 errmsg("directory relation %s reads the directory that it is to give", source.name),
 				 errhint("It must not use idflow.directory or functions that ask who holds a profile.")));
 
+	/* authority is what it is now, also in the midst of a transaction */
+	AcceptInvalidationMessages();
 	if (source.valid)
 		return;
 
