@@ -164,6 +164,13 @@ ALTER DATABASE idflow_actor RESET idflow.actor_function;
 -- idflow.actor() never refuses; whoever asks for a decision will
 SET idflow.require_actor = on;
 SELECT idflow.actor() = session_user AS is_role;
+SELECT idflow.begin_request('a request by nobody in particular');
+\echo :LAST_ERROR_SQLSTATE
+BEGIN;
+SET LOCAL idflow.actor = 'alice';
+SELECT idflow.begin_request('a request of hers') IS NOT NULL AS begun;
+SELECT requester FROM idflow.request;
+ROLLBACK;
 RESET idflow.require_actor;
 
 \c :home

@@ -200,6 +200,44 @@ RESET ROLE;
 SELECT c.oid::regclass FROM pg_class c WHERE c.relnamespace = 'idflow'::regnamespace AND c.relkind IN ('r', 'p', 'S')
 	AND NOT EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'idflow' AND c.oid = ANY (e.extconfig));
 
+-- ------------------------------------------------------------- real requests
+\c
+DROP EXTENSION idflow;
+CREATE EXTENSION idflow;
+SET idflow.notice = off;
+CREATE TABLE hr.account (
+	id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, login text UNIQUE, quota int DEFAULT 10, owner text
+);
+GRANT INSERT (login, owner), UPDATE, DELETE, SELECT (id, login) ON hr.account TO read_asker;
+INSERT INTO hr.account (login, quota, owner) VALUES ('ann', 5, 'read_asker'), ('ben', 7, 'read_boss');
+SELECT idflow.require_approval('hr.account', 'read_bosses', operations => '{INSERT,UPDATE,DELETE}');
+SET ROLE read_asker;
+INSERT INTO hr.account (login, owner) VALUES ('cy', 'read_asker');
+UPDATE hr.account SET quota = 6 WHERE login = 'ann';
+DELETE FROM hr.account WHERE login = 'ben';
+-- she sees what she wrote and what she may select, not the quota of others nor its default
+SELECT operation, key, old_row, new_row FROM idflow.change WHERE target = 'hr.account'::regclass ORDER BY id;
+SELECT operation, column_name, base, live, draft FROM idflow.change_diff WHERE target = 'hr.account'::regclass ORDER BY change, column_name;
+SELECT login, quota, owner FROM idflow.drafts(NULL::hr.account) ORDER BY login;
+SELECT count(*) FROM idflow.pending('hr.account', '{"id": 2}');
+SELECT operation, reason, on_whom FROM idflow.waiting w JOIN idflow.change USING (request) WHERE target = 'hr.account'::regclass ORDER BY request;
+-- who decides sees all
+SET ROLE read_boss;
+SELECT operation, key, old_row, new_row FROM idflow.change WHERE target = 'hr.account'::regclass ORDER BY id;
+SELECT operation, column_name, base, live, draft FROM idflow.change_diff WHERE target = 'hr.account'::regclass ORDER BY change, column_name;
+SELECT operation, key, via, blocked FROM idflow.inbox WHERE target = 'hr.account'::regclass ORDER BY request;
+SELECT idflow.approve(task) FROM idflow.inbox WHERE target = 'hr.account'::regclass AND operation = 'INSERT';
+SELECT idflow.decline(task, 'he stays') FROM idflow.inbox WHERE target = 'hr.account'::regclass AND operation = 'DELETE';
+SELECT c.operation, r.state FROM idflow.request r JOIN idflow.change c ON c.request = r.id WHERE target = 'hr.account'::regclass ORDER BY r.id;
+-- given back for refinement: the requester is a candidate now, and still sees no more
+SELECT idflow.refine(task) FROM idflow.inbox WHERE target = 'hr.account'::regclass;
+SELECT count(*) FROM idflow.inbox WHERE target = 'hr.account'::regclass;
+SELECT old_row, new_row FROM idflow.change WHERE target = 'hr.account'::regclass AND operation = 'UPDATE';
+SET ROLE read_asker;
+SELECT operation, key, via, verbs, blocked FROM idflow.inbox WHERE target = 'hr.account'::regclass;
+SELECT old_row, new_row FROM idflow.change WHERE target = 'hr.account'::regclass AND operation = 'UPDATE';
+SELECT reason, on_whom FROM idflow.waiting w JOIN idflow.change USING (request) WHERE target = 'hr.account'::regclass;
+
 \c :home
 DROP DATABASE idflow_reading;
 DROP ROLE read_asker, read_boss, read_bosses, read_deputy;
