@@ -3,37 +3,27 @@
  * attach.c
  *		idflow.attach() and idflow.detach(): gates made and taken away.
  *
- * A gate is made by core's CreateTrigger() from a parse node.  No statement
- * is put together as text, so neither names nor the condition can become
- * anything else.
+ * attach_check.c says what may be attached, gate_create.c makes the triggers;
+ * here it is decided which ones, under what names.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/table.h"
-#include "access/xact.h"
-#include "catalog/dependency.h"
-#include "catalog/namespace.h"
-#include "catalog/objectaddress.h"
 #include "catalog/pg_inherits.h"
-#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/tablecmds.h"
 #include "commands/trigger.h"
 #include "common/hashfn.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
-#include "nodes/makefuncs.h"
-#include "nodes/parsenodes.h"
-#include "nodes/value.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/formatting.h"
 #include "utils/lsyscache.h"
 
 #include "attach.h"
-#include "expression_parse.h"
 #include "idflow.h"
 
 #define SHOWN_REQUESTS	5		/* how many open requests detach names */
@@ -47,30 +37,13 @@ typedef struct Gate
 	int			number;			/* 0: its name has none */
 } Gate;
 
-typedef struct ConditionContext
-{
-	const char *condition;
-	const char *workflow;
-	const char *table;
-} ConditionContext;
-
 static List *gates_of(Relation rel);
 static bool workflow_has_gate(List *gates, const char *workflow, int *number);
 static int	next_number(Relation rel, List *gates);
 static char *gate_name(int number, const char *workflow, CmdType operation);
 static Workflow *workflow_for_attach(const char *name);
 static void check_expressions(Workflow *wf, Oid relid);
-static Node *parse_condition(const char *condition);
-static Node *gate_when(CmdType operation, Node *condition, List *columns);
-static Node *columns_row(const char *relation, List *columns);
-static void create_gate(Relation rel, const char *name, const char *workflow,
-						CmdType operation, const char *condition, List *columns);
-static void condition_error_callback(void *arg);
-static void drop_trigger(Oid trigger_oid);
-static Oid	truncate_trigger(Oid relid);
 static void drop_workflow_gates(List *gates, const char *workflow);
-static void create_truncate_triggers(Oid root, List *relids);
-static void drop_truncate_triggers(List *relids);
 static Datum oid_array_datum(List *oids);
 static void forget_gates_off(List *relids);
 static void refuse_open_requests(const char *workflow, Relation rel, List *relids);
@@ -294,27 +267,53 @@ next_number(Relation rel, List *gates)
 }
 
 /*
- * The name of a gate's trigger.  What doesn't fit into an identifier is cut
- * off the workflow's name, between characters, and a hash takes its place.
+ * prefix, name and suffix as one identifier.  If it is too long, the end of
+ * name is cut off, between characters, and a hash of name takes its place.
+ */
+char *
+fitting_name(const char *prefix, const char *name, const char *suffix)
+{
+	char	   *result = psprintf("%s%s%s", prefix, name, suffix);
+	char	   *hash;
+	int			room;
+
+	if (strlen(result) < NAMEDATALEN)
+		return result;
+
+	hash = psprintf("_%08x", hash_bytes((const unsigned char *) name, strlen(name)));
+	room = NAMEDATALEN - 1 - strlen(prefix) - strlen(hash) - strlen(suffix);
+	Assert(room > 0);
+	return psprintf("%s%.*s%s%s", prefix,
+					pg_mbcliplen(name, strlen(name), room), name, hash, suffix);
+}
+
+/*
+ * The name of a gate's trigger.
  */
 static char *
 gate_name(int number, const char *workflow, CmdType operation)
 {
-	char	   *event = asc_tolower(operation_name(operation),
-									strlen(operation_name(operation)));
-	char	   *name = psprintf(GATE_PREFIX "%03d_%s_%s", number, workflow, event);
-	char	   *suffix;
-	int			room;
+	const char *event = operation_name(operation);
 
-	if (strlen(name) < NAMEDATALEN)
-		return name;
+	return fitting_name(psprintf(GATE_PREFIX "%03d_", number), workflow,
+						psprintf("_%s", asc_tolower(event, strlen(event))));
+}
 
-	suffix = psprintf("_%08x_%s",
-					  hash_bytes((const unsigned char *) workflow, strlen(workflow)),
-					  event);
-	room = NAMEDATALEN - 1 - strlen(suffix) - strlen(GATE_PREFIX "000_");
-	return psprintf(GATE_PREFIX "%03d_%.*s%s", number,
-					pg_mbcliplen(workflow, strlen(workflow), room), workflow, suffix);
+/*
+ * Drop the gates of a workflow, and with them those on partitions.
+ */
+static void
+drop_workflow_gates(List *gates, const char *workflow)
+{
+	ListCell   *lc;
+
+	foreach(lc, gates)
+	{
+		Gate	   *gate = lfirst(lc);
+
+		if (gate->workflow != NULL && strcmp(gate->workflow, workflow) == 0)
+			drop_trigger(gate->oid);
+	}
 }
 
 /* ----------------------------------------------------------- the workflow */
@@ -399,230 +398,6 @@ check_expressions(Workflow *wf, Oid relid)
 				expression_check(rule->expression, EXPRESSION_NAMES, relid, deployer,
 								 psprintf("Actor of activity \"%s\"", activity->name));
 		}
-	}
-}
-
-/* --------------------------------------------------------------- triggers */
-
-/*
- * ROW(relation.column, ...) as a raw parse tree.
- */
-static Node *
-columns_row(const char *relation, List *columns)
-{
-	RowExpr    *row = makeNode(RowExpr);
-	ListCell   *lc;
-
-	foreach(lc, columns)
-	{
-		ColumnRef  *ref = makeNode(ColumnRef);
-
-		ref->fields = list_make2(makeString(pstrdup(relation)),
-								 makeString(pstrdup(lfirst(lc))));
-		ref->location = -1;
-		row->args = lappend(row->args, ref);
-	}
-	row->row_format = COERCE_EXPLICIT_CALL;
-	row->location = -1;
-	return (Node *) row;
-}
-
-/*
- * The condition as a raw parse tree, NULL for NULL.  Errors unless it is one
- * bare expression.
- */
-static Node *
-parse_condition(const char *condition)
-{
-	if (condition == NULL)
-		return NULL;
-	if (condition[strspn(condition, " \t\r\n\f\v")] == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("condition is empty"),
-				 errhint("Leave condition out, or NULL, to gate all rows.")));
-	return expression_parse(condition);
-}
-
-/*
- * The WHEN of a gate as a raw parse tree, NULL if it has none: the condition
- * and, for UPDATE, that one of the columns changes.
- */
-static Node *
-gate_when(CmdType operation, Node *condition, List *columns)
-{
-	Node	   *differs;
-
-	if (operation != CMD_UPDATE || columns == NIL)
-		return condition;
-
-	differs = (Node *) makeFuncCall(list_make2(makeString("pg_catalog"),
-											   makeString("record_image_ne")),
-									list_make2(columns_row("old", columns),
-											   columns_row("new", columns)),
-									COERCE_EXPLICIT_CALL, -1);
-	if (condition == NULL)
-		return differs;
-	return (Node *) makeBoolExpr(AND_EXPR, list_make2(condition, differs), -1);
-}
-
-/*
- * Make one gate.
- */
-static void
-create_gate(Relation rel, const char *name, const char *workflow,
-			CmdType operation, const char *condition, List *columns)
-{
-	CreateTrigStmt *stmt = makeNode(CreateTrigStmt);
-	Node	   *parsed = parse_condition(condition);
-	ConditionContext context = {condition, workflow, RelationGetRelationName(rel)};
-	ErrorContextCallback errcallback;
-
-	if (condition != NULL)
-	{
-		errcallback.callback = condition_error_callback;
-		errcallback.arg = &context;
-		errcallback.previous = error_context_stack;
-		error_context_stack = &errcallback;
-	}
-
-	stmt->trigname = pstrdup(name);
-	stmt->relation = makeRangeVar(get_namespace_name(RelationGetNamespace(rel)),
-								  pstrdup(RelationGetRelationName(rel)), -1);
-	stmt->funcname = list_make2(makeString("idflow"), makeString("gate"));
-	stmt->args = list_make2(makeString(pstrdup(workflow)), makeString(pstrdup(name)));
-	stmt->row = true;
-	stmt->timing = TRIGGER_TYPE_BEFORE;
-	stmt->events = operation_trigger_event(operation);
-	stmt->whenClause = gate_when(operation, parsed, columns);
-
-	(void) CreateTrigger(stmt, condition, RelationGetRelid(rel), InvalidOid,
-						 InvalidOid, InvalidOid, gate_function_oid(), InvalidOid,
-						 NULL, false, false);
-	CommandCounterIncrement();
-
-	if (condition != NULL)
-		error_context_stack = errcallback.previous;
-}
-
-/*
- * Show the condition with an error about it, and point into it, not into the
- * statement that called attach.
- */
-static void
-condition_error_callback(void *arg)
-{
-	ConditionContext *context = arg;
-	int			pos = geterrposition();
-
-	if (pos > 0)
-	{
-		errposition(0);
-		internalerrposition(pos);
-		internalerrquery(context->condition);
-	}
-	errcontext("condition \"%s\" for workflow \"%s\" on table \"%s\"",
-			   context->condition, context->workflow, context->table);
-}
-
-static void
-drop_trigger(Oid trigger_oid)
-{
-	ObjectAddress address;
-
-	ObjectAddressSet(address, TriggerRelationId, trigger_oid);
-	performDeletion(&address, DROP_RESTRICT, 0);
-	CommandCounterIncrement();
-}
-
-/*
- * Drop the gates of a workflow, and with them those on partitions.
- */
-static void
-drop_workflow_gates(List *gates, const char *workflow)
-{
-	ListCell   *lc;
-
-	foreach(lc, gates)
-	{
-		Gate	   *gate = lfirst(lc);
-
-		if (gate->workflow != NULL && strcmp(gate->workflow, workflow) == 0)
-			drop_trigger(gate->oid);
-	}
-}
-
-/*
- * The oid of a relation's trigger that refuses TRUNCATE, InvalidOid if it has
- * none.
- */
-static Oid
-truncate_trigger(Oid relid)
-{
-	Relation	rel = table_open(relid, NoLock);
-	int			n = rel->trigdesc ? rel->trigdesc->numtriggers : 0;
-	Oid			result = InvalidOid;
-
-	for (int i = 0; i < n; i++)
-	{
-		Trigger    *trigger = &rel->trigdesc->triggers[i];
-
-		if (strcmp(trigger->tgname, GATE_TRUNCATE_TRIGGER) == 0 &&
-			trigger->tgfoid == truncate_function_oid())
-			result = trigger->tgoid;
-	}
-	table_close(rel, NoLock);
-	return result;
-}
-
-/*
- * Have TRUNCATE refused on each of the tables.  Core makes no copies of
- * statement triggers on partitions, so each gets its own.  An argument says
- * that it is a partition's: by that the guards know a partition that was
- * detached.
- */
-static void
-create_truncate_triggers(Oid root, List *relids)
-{
-	ListCell   *lc;
-
-	foreach(lc, relids)
-	{
-		Oid			relid = lfirst_oid(lc);
-		CreateTrigStmt *stmt;
-		Oid			old = truncate_trigger(relid);
-
-		if (OidIsValid(old))
-			drop_trigger(old);
-
-		stmt = makeNode(CreateTrigStmt);
-		stmt->trigname = GATE_TRUNCATE_TRIGGER;
-		stmt->relation = makeRangeVar(get_namespace_name(get_rel_namespace(relid)),
-									  get_rel_name(relid), -1);
-		stmt->funcname = list_make2(makeString("idflow"), makeString("refuse_truncate"));
-		stmt->row = false;
-		stmt->timing = TRIGGER_TYPE_BEFORE;
-		stmt->events = TRIGGER_TYPE_TRUNCATE;
-		if (relid != root)
-			stmt->args = list_make1(makeString(pstrdup(GATE_ARG_PARTITION)));
-
-		(void) CreateTrigger(stmt, NULL, relid, InvalidOid, InvalidOid, InvalidOid,
-							 truncate_function_oid(), InvalidOid, NULL, false, false);
-		CommandCounterIncrement();
-	}
-}
-
-static void
-drop_truncate_triggers(List *relids)
-{
-	ListCell   *lc;
-
-	foreach(lc, relids)
-	{
-		Oid			trigger_oid = truncate_trigger(lfirst_oid(lc));
-
-		if (OidIsValid(trigger_oid))
-			drop_trigger(trigger_oid);
 	}
 }
 

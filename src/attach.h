@@ -5,6 +5,7 @@
  *
  * attach.c		  idflow.attach() and idflow.detach()
  * attach_check.c what may be attached to, and with which operations
+ * gate_create.c  making and dropping the triggers
  * gate_info.c	  reading gates back from the catalogs
  * require.c	  idflow.require_approval()
  *
@@ -39,6 +40,7 @@
 
 /* ----------------------------------------------------------- attach.c */
 
+extern char *fitting_name(const char *prefix, const char *name, const char *suffix);
 extern void attach_workflow(const char *workflow, Oid relid, List *operations,
 							const char *condition, List *columns);
 
@@ -52,6 +54,14 @@ extern void attach_check_columns(Relation rel, List *operations, List *columns);
 extern void attach_warn_early_triggers(List *relids, CmdType operation,
 									   const char *gate_name);
 extern Oid	table_key_index(Relation rel);
+
+/* ------------------------------------------------------ gate_create.c */
+
+extern void create_gate(Relation rel, const char *name, const char *workflow,
+						CmdType operation, const char *condition, List *columns);
+extern void drop_trigger(Oid trigger_oid);
+extern void create_truncate_triggers(Oid root, List *relids);
+extern void drop_truncate_triggers(List *relids);
 
 /* -------------------------------------------------------- gate_info.c */
 

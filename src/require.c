@@ -114,12 +114,12 @@ approval_name(Relation rel)
 	Oid			relid = RelationGetRelid(rel);
 	char	   *table = identifier_from(RelationGetRelationName(rel));
 	char	   *schema = identifier_from(get_namespace_name(RelationGetNamespace(rel)));
-	char	   *name = psprintf("%s_approval", table);
+	char	   *name = fitting_name("", table, "_approval");
 
 	if (!attached_elsewhere(name, relid))
 		return name;
 
-	name = psprintf("%s_%s_approval", schema, table);
+	name = fitting_name("", psprintf("%s_%s", schema, table), "_approval");
 	if (attached_elsewhere(name, relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
