@@ -205,7 +205,9 @@ BEGIN
 		JOIN pg_namespace n ON n.oid = c.relnamespace
 	ON CONFLICT ON CONSTRAINT gate_off_pkey DO UPDATE
 		SET target_name = excluded.target_name, actor = excluded.actor, role = excluded.role,
-			reason = excluded.reason, at = excluded.at;
+			reason = excluded.reason, at = excluded.at
+		/* switching everything off keeps what is known of gates that were off */
+		WHERE disable.target IS NOT NULL OR gate_off.at >= statement_timestamp();
 END
 $$;
 REVOKE EXECUTE ON FUNCTION idflow.disable(text, regclass) FROM PUBLIC;

@@ -39,7 +39,7 @@ BEGIN
 				   WHERE t.tgrelid = ANY (relations) AND p.proname IN ('gate', 'refuse_truncate'))
 		OR EXISTS (SELECT FROM pg_inherits i JOIN pg_trigger t ON t.tgrelid = i.inhparent JOIN pg_proc p ON p.oid = t.tgfoid
 				   WHERE i.inhrelid = ANY (relations) AND p.proname IN ('gate', 'refuse_truncate'))
-		OR EXISTS (SELECT FROM idflow.layout l WHERE l.relid = ANY (relations))
+		OR EXISTS (SELECT FROM idflow.layout l WHERE l.relid = ANY (relations) OR l.target::oid = ANY (relations))
 		OR EXISTS (SELECT FROM idflow.gate_off o WHERE o.target::oid = ANY (relations));
 END
 $$;
@@ -121,7 +121,7 @@ BEGIN
 		SELECT t.tgrelid, t.tgname, true,
 			   format('cannot rename gate "%s" on table %s', idflow.trigger_argument(t.tgargs, 2), t.tgrelid::regclass),
 			   'Its name puts it before the table''s other triggers.'::text,
-			   NULL::text
+			   'Attach and detach gates with idflow.attach() and idflow.detach().'::text
 		FROM pg_trigger t
 		WHERE t.tgrelid = ANY (relations)
 		  AND t.tgfoid = gate
@@ -130,7 +130,8 @@ BEGIN
 	RETURN QUERY
 		SELECT t.tgrelid, t.tgname, true,
 			   format('cannot rename trigger "!idflow_000_truncate" on table %s', t.tgrelid::regclass),
-			   NULL::text, NULL::text
+			   'By its name idflow finds it.'::text,
+			   'Attach and detach gates with idflow.attach() and idflow.detach().'::text
 		FROM pg_trigger t
 		WHERE t.tgrelid = ANY (relations)
 		  AND t.tgfoid = refuse
@@ -140,7 +141,7 @@ BEGIN
 	/* gates made by hand, and names that are theirs */
 	RETURN QUERY
 		SELECT t.tgrelid, t.tgname, NULL::boolean,
-			   format('cannot create trigger "%s" on table %s', t.tgname, t.tgrelid::regclass),
+			   format('cannot create or alter trigger "%s" on table %s', t.tgname, t.tgrelid::regclass),
 			   'Names that begin with "!idflow_", and the function idflow.gate(), are for gates.'::text,
 			   'Choose another name, or have an idflow_admin attach the workflow.'::text
 		FROM pg_trigger t
@@ -203,7 +204,7 @@ BEGIN
 		SELECT i.inhrelid, NULL::name, false,
 			   format('table %s cannot inherit from table %s', i.inhrelid::regclass, i.inhparent::regclass),
 			   'Changes to one of them need approval, and statements on the one also change the other.'::text,
-			   NULL::text
+			   'Partitions get the gates of their table; inheritance children would not.'::text
 		FROM pg_inherits i
 		JOIN pg_class c ON c.oid = i.inhrelid AND NOT c.relispartition
 		JOIN pg_class p ON p.oid = i.inhparent AND p.relkind = 'r'
@@ -213,7 +214,7 @@ BEGIN
 		SELECT c.oid, NULL::name, false,
 			   format('foreign table %s cannot be a partition of a table whose changes need approval', c.oid::regclass),
 			   'An approved change could not be written to it in the transaction of its approval with certainty.'::text,
-			   NULL::text
+			   'Make it a local table.'::text
 		FROM pg_class c
 		WHERE c.oid = ANY (relations)
 		  AND c.relkind = 'f'
@@ -229,7 +230,7 @@ BEGIN
 			SELECT t.tgrelid, '!idflow_detached'::name, true,
 				   format('cannot detach partition %s', t.tgrelid::regclass),
 				   'Changes to it need approval; detached, it would have no gate.'::text,
-				   NULL::text
+				   'Have an idflow_admin detach it.'::text
 			FROM idflow.gate_trigger t JOIN pg_class c ON c.oid = t.tgrelid
 			WHERE t.function = 'refuse_truncate'
 			  AND NOT c.relispartition
@@ -401,8 +402,8 @@ BEGIN
 			RAISE EXCEPTION USING
 				ERRCODE = 'WF011',
 				MESSAGE = f.message,
-				DETAIL = coalesce(f.detail, ''),
-				HINT = coalesce(f.hint, '');
+				DETAIL = f.detail,
+				HINT = f.hint;
 		END IF;
 		IF f.recorded THEN
 			PERFORM idflow.guard_record(f.relation, f.name, tg_tag);
@@ -455,10 +456,14 @@ CREATE FUNCTION idflow.guard_forget() RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	DELETE FROM idflow.gate_off o WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = o.target::oid)
+	DELETE FROM idflow.gate_off o
+	WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = o.target::oid)
+	   OR (NOT starts_with(o.trigger_name, '!idflow_')
+		   AND NOT EXISTS (SELECT FROM pg_trigger x WHERE x.tgrelid = o.target::oid AND x.tgname::text = o.trigger_name)
+		   AND NOT EXISTS (SELECT FROM pg_rewrite w WHERE w.ev_class = o.target::oid AND w.rulename::text = o.trigger_name))
 $$;
 COMMENT ON FUNCTION idflow.guard_forget() IS
-'Deletes what idflow.gate_off says of tables that do not exist any more.';
+'Deletes what idflow.gate_off says of tables, triggers and rules that do not exist any more.';
 
 CREATE FUNCTION idflow.guard_drop() RETURNS event_trigger
 	LANGUAGE plpgsql
@@ -468,7 +473,7 @@ DECLARE
 	f record;
 BEGIN
 	PERFORM FROM pg_event_trigger_dropped_objects() d
-	WHERE (d.classid = 'pg_trigger'::regclass AND starts_with(d.address_names[3], '!idflow_'))
+	WHERE d.classid IN ('pg_trigger'::regclass, 'pg_rewrite'::regclass)
 	   OR (d.classid = 'pg_class'::regclass AND d.objsubid = 0 AND d.object_type IN ('table', 'foreign table') AND NOT d.is_temporary);
 	IF NOT FOUND THEN
 		RETURN;
