@@ -41,7 +41,7 @@ static StorePlan candidates_plan = {
 	" JOIN idflow.workflow w ON w.id OPERATOR(pg_catalog.=) t.workflow_id"
 	" JOIN idflow.candidate c ON c.task OPERATOR(pg_catalog.=) t.id"
 	" WHERE t.request OPERATOR(pg_catalog.=) $1 AND t.state OPERATOR(pg_catalog.=) 'open'"
-	" ORDER BY c.key COLLATE \"C\" DESC",
+	" ORDER BY c.key COLLATE pg_catalog.\"C\" DESC",
 	1, {INT8OID}
 };
 

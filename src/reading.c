@@ -280,9 +280,14 @@ sight_of(Change *change, Viewer viewer)
 			sight->selectable[p] = whole ||
 				pg_attribute_aclcheck(change->target, attnum, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
 
-		/* an UPDATE's new image holds touched columns only: he touched them */
-		sight->written[p] = change->operation == CMD_UPDATE ||
-			(change->operation == CMD_INSERT && exists && insert_wrote(change, p));
+		/*
+		 * An UPDATE's new image holds touched columns only: he touched them,
+		 * unless it is said which ones he did.
+		 */
+		if (change->operation == CMD_UPDATE)
+			sight->written[p] = !change->written_known || bms_is_member(p, change->written);
+		else if (change->operation == CMD_INSERT)
+			sight->written[p] = exists && insert_wrote(change, p);
 	}
 	/* an INSERT's row is the draft's own, there is none to hide */
 	sight->row_visible = exists &&

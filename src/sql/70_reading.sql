@@ -164,7 +164,7 @@ CREATE VIEW idflow.inbox WITH (security_barrier) AS
 			(SELECT DISTINCT ON (c.task) c.task, c.key
 			 FROM idflow.candidate c
 			 WHERE c.key OPERATOR(pg_catalog.=) ANY ((SELECT idflow.my_keys())::text[])
-			 ORDER BY c.task, c.key COLLATE "C" DESC)	-- u: before p:
+			 ORDER BY c.task, c.key COLLATE pg_catalog."C" DESC)	-- u: before p:
 			UNION ALL
 			SELECT u.task, NULL FROM idflow.unattended_tasks() u(task)
 		) m
@@ -229,7 +229,7 @@ CREATE VIEW idflow.waiting WITH (security_invoker) AS
 				(SELECT pg_catalog.string_agg(
 					CASE WHEN pg_catalog.starts_with(c.key, 'p:')
 						THEN 'profile ' OPERATOR(pg_catalog.||) pg_catalog.substr(c.key, 3)
-						ELSE pg_catalog.substr(c.key, 3) END, ', ' ORDER BY c.key COLLATE "C" DESC)
+						ELSE pg_catalog.substr(c.key, 3) END, ', ' ORDER BY c.key COLLATE pg_catalog."C" DESC)
 				 FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) t.id), 'idflow_admin')
 			WHEN r.state OPERATOR(pg_catalog.=) 'scheduled' THEN NULL
 			ELSE r.requester END AS on_whom,
