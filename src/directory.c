@@ -6,391 +6,27 @@
  * By default a profile is a PostgreSQL role, held by the roles that are its
  * members at whatever distance, or the name of rows in idflow.profile_member.
  * idflow.set_directory() puts a relation of the organisation's own in place
- * of both.  It is read as the role that set it, never as the extension's
- * owner, because a view may call any function.
+ * of both; see directory_source.c.
  *
  *-------------------------------------------------------------------------
  */
 #include "idflow.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/table.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_auth_members.h"
-#include "catalog/pg_authid.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
-#include "commands/trigger.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
-#include "utils/guc.h"
-#include "utils/inval.h"
-#include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/syscache.h"
 #include "utils/tuplestore.h"
 
-#include "reading.h"
+#include "directory.h"
 
-PG_FUNCTION_INFO_V1(idflow_set_directory);
-PG_FUNCTION_INFO_V1(idflow_directory_changed);
 PG_FUNCTION_INFO_V1(idflow_directory_rows);
-
-/* Columns of idflow.directory, in its order. */
-typedef enum DirectoryColumn
-{
-	DIR_PRINCIPAL,
-	DIR_PROFILE,
-	DIR_DISPLAY_NAME,
-	DIR_EMAIL,
-	DIR_LANGUAGE,
-	DIR_ACTIVE,
-	DIR_MANAGER,
-	DIR_NCOLUMNS
-} DirectoryColumn;
-
-static const char *const directory_columns[DIR_NCOLUMNS] = {
-	"principal", "profile", "display_name", "email", "language", "active", "manager"
-};
-
-/* The questions that are asked of a relation. */
-typedef enum DirectoryQuery
-{
-	DIR_HOLDS,
-	DIR_PROFILES,
-	DIR_HOLDERS,
-	DIR_ROWS,
-	DIR_NQUERIES
-} DirectoryQuery;
-
-/*
- * The relation that is set, as this session holds it.  valid is cleared by
- * the relcache callback, and nothing else is done there.
- */
-typedef struct DirectorySource
-{
-	bool		valid;
-	Oid			source_relid;	/* of idflow.directory_source */
-	Oid			relid;			/* InvalidOid: the default directory */
-	char		set_by[NAMEDATALEN];
-	char		name[4 * NAMEDATALEN + 8];	/* quoted, for SQL and messages */
-	AttrNumber	attnums[DIR_NCOLUMNS];	/* 0: no such column */
-	SPIPlanPtr	plans[DIR_NQUERIES];
-} DirectorySource;
-
-static DirectorySource source;
-static bool callback_registered = false;
-static bool source_is_read = false;
-
-static void
-directory_relcache_callback(Datum arg, Oid relid)
-{
-	if (!OidIsValid(relid) || relid == source.source_relid || relid == source.relid)
-		source.valid = false;
-}
-
-/* ------------------------------------------------- the relation that is set */
-
-/*
- * Find the directory's columns in a relation.  Errors if principal or profile
- * is missing or active is no boolean.
- */
-static void
-find_columns(Oid relid, const char *name, AttrNumber attnums[DIR_NCOLUMNS])
-{
-	for (int i = 0; i < DIR_NCOLUMNS; i++)
-		attnums[i] = get_attnum(relid, directory_columns[i]);
-
-	for (int i = 0; i < DIR_NCOLUMNS; i++)
-	{
-		if (attnums[i] == InvalidAttrNumber && (i == DIR_PRINCIPAL || i == DIR_PROFILE))
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("directory relation %s has no column \"%s\"",
-							name, directory_columns[i]),
-					 errhint("A directory has the columns principal and profile, a row for each profile that a principal holds; display_name, email, language, active and manager are optional.")));
-	}
-
-	if (attnums[DIR_ACTIVE] != InvalidAttrNumber &&
-		getBaseType(get_atttype(relid, attnums[DIR_ACTIVE])) != BOOLOID)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("column \"active\" of directory relation %s is of type %s",
-						name, format_type_be(get_atttype(relid, attnums[DIR_ACTIVE]))),
-				 errhint("The column must be of type boolean.")));
-}
-
-/* Errors unless the role may SELECT the directory's columns of the relation. */
-static void
-check_select(Oid relid, const char *name, Oid roleid, const AttrNumber attnums[DIR_NCOLUMNS])
-{
-	if (pg_class_aclcheck(relid, roleid, ACL_SELECT) == ACLCHECK_OK)
-		return;
-
-	for (int i = 0; i < DIR_NCOLUMNS; i++)
-	{
-		if (attnums[i] != InvalidAttrNumber &&
-			pg_attribute_aclcheck(relid, attnums[i], roleid, ACL_SELECT) != ACLCHECK_OK)
-			ereport(ERROR,
-					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("role \"%s\" may not read directory relation %s",
-							GetUserNameFromId(roleid, false), name),
-					 errdetail("The relation is read with the rights of the role that called idflow.set_directory()."),
-					 errhint("Grant the role SELECT on the relation, or call idflow.set_directory() as a role that has it.")));
-	}
-}
-
-/* The relation's name as SQL takes it; NULL if it is gone.  Palloc'd. */
-static char *
-relation_sql_name(Oid relid)
-{
-	char	   *relname = get_rel_name(relid);
-	char	   *nspname = relname ? get_namespace_name(get_rel_namespace(relid)) : NULL;
-
-	return nspname ? quote_qualified_identifier(nspname, relname) : NULL;
-}
-
-/*
- * Read idflow.directory_source into source, whose relid stays InvalidOid if
- * there is no row.  Errors if the relation is gone or lacks columns.
- *
- * The table is read under a catalog snapshot and not under the transaction's:
- * what is found here outlives the transaction, and one that began before the
- * directory was changed must not leave the old one behind.
- */
-static void
-read_source(void)
-{
-	Relation	rel = table_open(source.source_relid, AccessShareLock);
-	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
-	HeapTuple	tuple = systable_getnext(scan);
-	char	   *name = NULL;
-
-	if (HeapTupleIsValid(tuple))
-	{
-		TupleDesc	desc = RelationGetDescr(rel);
-		bool		isnull;
-		int			relation = get_attnum(source.source_relid, "relation");
-		int			relation_name = get_attnum(source.source_relid, "relation_name");
-		int			set_by = get_attnum(source.source_relid, "set_by");
-
-		source.relid = DatumGetObjectId(heap_getattr(tuple, relation, desc, &isnull));
-		name = TextDatumGetCString(heap_getattr(tuple, relation_name, desc, &isnull));
-		strlcpy(source.set_by,
-				NameStr(*DatumGetName(heap_getattr(tuple, set_by, desc, &isnull))),
-				NAMEDATALEN);
-	}
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-
-	if (OidIsValid(source.relid))
-	{
-		char	   *sql_name = relation_sql_name(source.relid);
-
-		if (sql_name == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_TABLE),
-					 errmsg("directory relation %s does not exist any more", name),
-					 errhint("Call idflow.set_directory() with another relation, or with NULL to return to PostgreSQL roles and idflow.profile_member.")));
-		strlcpy(source.name, sql_name, sizeof(source.name));
-		find_columns(source.relid, source.name, source.attnums);
-	}
-}
-
-/*
- * Make source say what idflow.directory_source says.  Cheap while nothing has
- * changed.
- */
-static void
-load_source(void)
-{
-	/* a question from within the relation would free the plan that asks it */
-	if (source_is_read)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("directory relation %s reads the directory that it is to give", source.name),
-				 errhint("It must not use idflow.directory or functions that ask who holds a profile.")));
-
-	/* authority is what it is now, also in the midst of a transaction */
-	AcceptInvalidationMessages();
-	if (source.valid)
-		return;
-
-	if (!callback_registered)
-	{
-		CacheRegisterRelcacheCallback(directory_relcache_callback, (Datum) 0);
-		callback_registered = true;
-	}
-
-	for (int i = 0; i < DIR_NQUERIES; i++)
-	{
-		SPIPlanPtr	plan = source.plans[i];
-
-		source.plans[i] = NULL;
-		if (plan != NULL)
-			SPI_freeplan(plan);
-	}
-
-	source.source_relid = extension_relid("directory_source");
-	source.relid = InvalidOid;
-	source.valid = true;		/* an invalidation from here on clears it */
-
-	PG_TRY();
-	{
-		read_source();
-	}
-	PG_CATCH();
-	{
-		source.valid = false;
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-}
-
-/*
- * A question to the relation as SQL.  A member whose active is not true is no
- * member; a relation without that column has only active ones.
- */
-static char *
-query_sql(DirectoryQuery query)
-{
-	StringInfoData sql;
-	const char *where = " WHERE ";
-
-	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT ");
-	switch (query)
-	{
-		case DIR_HOLDS:
-			appendStringInfoString(&sql, "true");
-			break;
-		case DIR_PROFILES:
-			appendStringInfoString(&sql, "DISTINCT d.profile::pg_catalog.text");
-			break;
-		case DIR_HOLDERS:
-			appendStringInfoString(&sql, "DISTINCT d.principal::pg_catalog.text");
-			break;
-		case DIR_ROWS:
-			for (int i = 0; i < DIR_NCOLUMNS; i++)
-			{
-				const char *type = i == DIR_ACTIVE ? "bool" : "text";
-
-				if (i > 0)
-					appendStringInfoString(&sql, ", ");
-				if (source.attnums[i] != InvalidAttrNumber)
-					appendStringInfo(&sql, "d.%s::pg_catalog.%s", directory_columns[i], type);
-				else
-					appendStringInfo(&sql, "%s::pg_catalog.%s",
-									 i == DIR_ACTIVE ? "true" : "NULL", type);
-			}
-			break;
-		case DIR_NQUERIES:
-			break;
-	}
-
-	appendStringInfo(&sql, " FROM %s d", source.name);
-	if (query == DIR_HOLDS || query == DIR_PROFILES)
-	{
-		appendStringInfo(&sql, "%sd.principal::pg_catalog.text OPERATOR(pg_catalog.=) $1", where);
-		where = " AND ";
-	}
-	if (query == DIR_HOLDS || query == DIR_HOLDERS)
-	{
-		appendStringInfo(&sql, "%sd.profile::pg_catalog.text OPERATOR(pg_catalog.=) %s",
-						 where, query == DIR_HOLDS ? "$2" : "$1");
-		where = " AND ";
-	}
-	if (query != DIR_ROWS && source.attnums[DIR_ACTIVE] != InvalidAttrNumber)
-		appendStringInfo(&sql, "%sd.active", where);
-	return sql.data;
-}
-
-static void
-source_context(void *arg)
-{
-	errcontext("directory relation %s, read as role \"%s\"", source.name, source.set_by);
-}
-
-/*
- * Ask the relation.  each() sees every row that the query gives; it must copy
- * what it keeps.  Errors if the role that set the relation is gone or may not
- * read it, and with whatever the relation's own functions raise.
- */
-static void
-ask_source(DirectoryQuery query, const char *arg1, const char *arg2,
-		   void (*each) (HeapTuple tuple, TupleDesc desc, void *state), void *state)
-{
-	Datum		values[2];
-	int			nargs = (arg1 != NULL) + (arg2 != NULL);
-	Oid			argtypes[2] = {TEXTOID, TEXTOID};
-	Oid			roleid = get_role_oid(source.set_by, true);
-	ErrorContextCallback errcallback;
-	UserSwitch	save;
-	int			nestlevel;
-
-	if (!OidIsValid(roleid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("role \"%s\", which set the directory relation %s, does not exist any more",
-						source.set_by, source.name),
-				 errhint("Call idflow.set_directory() again as a role that may read the relation.")));
-	check_select(source.relid, source.name, roleid, source.attnums);
-
-	if (arg1 != NULL)
-		values[0] = CStringGetTextDatum(arg1);
-	if (arg2 != NULL)
-		values[1] = CStringGetTextDatum(arg2);
-
-	source_is_read = true;
-	errcallback.callback = source_context;
-	errcallback.arg = NULL;
-	errcallback.previous = error_context_stack;
-	error_context_stack = &errcallback;
-	PG_TRY();
-	{
-		SPIPlanPtr	plan;
-
-		if (SPI_connect() != SPI_OK_CONNECT)
-			elog(ERROR, "could not connect to SPI");
-		become(&save, roleid, SECURITY_RESTRICTED_OPERATION);
-		nestlevel = NewGUCNestLevel();
-		set_if_different("search_path", "pg_catalog, pg_temp");
-
-		plan = source.plans[query];
-		if (plan == NULL)
-		{
-			char	   *sql = query_sql(query);
-
-			plan = SPI_prepare(sql, nargs, argtypes);
-			if (plan == NULL)
-				elog(ERROR, "could not prepare \"%s\": %s", sql,
-					 SPI_result_code_string(SPI_result));
-			SPI_keepplan(plan);
-			source.plans[query] = plan;
-		}
-
-		if (SPI_execute_plan(plan, values, NULL, true, query == DIR_HOLDS ? 1 : 0) != SPI_OK_SELECT)
-			elog(ERROR, "could not read directory relation %s", source.name);
-		for (uint64 i = 0; i < SPI_processed; i++)
-			each(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, state);
-
-		AtEOXact_GUC(true, nestlevel);
-		restore_user(&save);
-		SPI_finish();
-	}
-	PG_FINALLY();
-	{
-		source_is_read = false;
-	}
-	PG_END_TRY();
-	error_context_stack = errcallback.previous;
-}
 
 /* ------------------------------------------------------- the default: roles */
 
@@ -514,10 +150,9 @@ directory_holds(const char *principal, const char *profile)
 	UserSwitch	save;
 	bool		holds = false;
 
-	load_source();
-	if (OidIsValid(source.relid))
+	if (directory_is_set())
 	{
-		ask_source(DIR_HOLDS, principal, profile, note_row, &holds);
+		directory_ask(DIR_HOLDS, principal, profile, note_row, &holds);
 		return holds;
 	}
 
@@ -542,12 +177,11 @@ directory_profiles(const char *principal)
 		1, {TEXTOID}
 	};
 
-	load_source();
-	if (OidIsValid(source.relid))
+	if (directory_is_set())
 	{
 		NameCollector collector = {NIL, CurrentMemoryContext};
 
-		ask_source(DIR_PROFILES, principal, NULL, collect_name, &collector);
+		directory_ask(DIR_PROFILES, principal, NULL, collect_name, &collector);
 		return collector.names;
 	}
 	return add_names(related_role_names(principal, true), &plan, principal);
@@ -566,106 +200,14 @@ directory_holders(const char *profile)
 		1, {TEXTOID}
 	};
 
-	load_source();
-	if (OidIsValid(source.relid))
+	if (directory_is_set())
 	{
 		NameCollector collector = {NIL, CurrentMemoryContext};
 
-		ask_source(DIR_HOLDERS, profile, NULL, collect_name, &collector);
+		directory_ask(DIR_HOLDERS, profile, NULL, collect_name, &collector);
 		return collector.names;
 	}
 	return add_names(related_role_names(profile, false), &plan, profile);
-}
-
-/* ---------------------------------------------------------------- functions */
-
-/*
- * idflow.set_directory(relation regclass): put a relation in place of roles
- * and idflow.profile_member; NULL returns to them.
- */
-Datum
-idflow_set_directory(PG_FUNCTION_ARGS)
-{
-	static StorePlan set_plan = {
-		"INSERT INTO idflow.directory_source (relation, relation_name, set_by) VALUES ($1, $2, $3)"
-		" ON CONFLICT (only_row) DO UPDATE SET relation = EXCLUDED.relation,"
-		" relation_name = EXCLUDED.relation_name, set_by = EXCLUDED.set_by",
-		3, {REGCLASSOID, TEXTOID, NAMEOID}
-	};
-	static StorePlan unset_plan = {"DELETE FROM idflow.directory_source", 0, {0}};
-	Oid			roleid = GetUserId();
-	UserSwitch	save;
-
-	if (!role_is_admin(roleid))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to set the directory"),
-				 errhint("The role must be a member of idflow_admin.")));
-
-	if (PG_ARGISNULL(0))
-	{
-		store_begin(&save);
-		(void) store_exec(&unset_plan, NULL, NULL, false);
-		store_end(&save);
-	}
-	else
-	{
-		Oid			relid = PG_GETARG_OID(0);
-		char	   *name = relation_sql_name(relid);
-		char		relkind = get_rel_relkind(relid);
-		AttrNumber	attnums[DIR_NCOLUMNS];
-		NameData	rolename;
-		Datum		values[3];
-
-		if (name == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_TABLE),
-					 errmsg("relation with OID %u does not exist", relid)));
-		if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE &&
-			relkind != RELKIND_VIEW && relkind != RELKIND_MATVIEW &&
-			relkind != RELKIND_FOREIGN_TABLE)
-			ereport(ERROR,
-					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-					 errmsg("%s is not a table or view", name),
-					 errhint("A directory is a table, view, materialized view or foreign table.")));
-		if (get_rel_persistence(relid) == RELPERSISTENCE_TEMP)
-			ereport(ERROR,
-					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-					 errmsg("directory relation %s is temporary", name),
-					 errhint("Other sessions cannot read it. Use a permanent relation.")));
-		if (relid == extension_relid("directory"))
-			ereport(ERROR,
-					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-					 errmsg("idflow.directory cannot be its own source"),
-					 errhint("Pass NULL to return to PostgreSQL roles and idflow.profile_member.")));
-		find_columns(relid, name, attnums);
-		check_select(relid, name, roleid, attnums);
-
-		namestrcpy(&rolename, GetUserNameFromId(roleid, false));
-		values[0] = ObjectIdGetDatum(relid);
-		values[1] = CStringGetTextDatum(name);
-		values[2] = NameGetDatum(&rolename);
-		store_begin(&save);
-		(void) store_exec(&set_plan, values, NULL, false);
-		store_end(&save);
-	}
-	PG_RETURN_VOID();
-}
-
-/*
- * idflow.directory_changed(): statement trigger on idflow.directory_source.
- * Every session reads the table again at its next statement after the commit.
- */
-Datum
-idflow_directory_changed(PG_FUNCTION_ARGS)
-{
-	if (!CALLED_AS_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" was not called by a trigger", "idflow.directory_changed")));
-
-	CacheInvalidateRelcache(((TriggerData *) fcinfo->context)->tg_relation);
-	PG_RETURN_POINTER(NULL);
 }
 
 typedef struct RowCollector
@@ -713,9 +255,8 @@ idflow_directory_rows(PG_FUNCTION_ARGS)
 	collector.store = rsinfo->setResult;
 	collector.desc = rsinfo->setDesc;
 
-	load_source();
-	if (OidIsValid(source.relid))
-		ask_source(DIR_ROWS, NULL, NULL, collect_row, &collector);
+	if (directory_is_set())
+		directory_ask(DIR_ROWS, NULL, NULL, collect_row, &collector);
 	else
 	{
 		UserSwitch	save;
