@@ -40,7 +40,6 @@ my %reports = (
 	waiting => 'SELECT request, activity, reason, on_whom FROM idflow.waiting ORDER BY request, activity',
 	gate => 'SELECT workflow, target, operation, condition, columns, enabled FROM idflow.gate ORDER BY workflow, operation',
 	workflow => 'SELECT name, version FROM idflow.workflow ORDER BY name',
-	directory => q{SELECT principal, profile FROM idflow.directory WHERE profile = 'hr_manager' ORDER BY principal},
 	drafts => 'SELECT login, full_name FROM idflow.drafts(NULL::hr.person) ORDER BY login',
 	pending => q{SELECT * FROM idflow.pending('hr.person', '{"id": 1}')},
 	actor => 'SELECT idflow.actor()',
@@ -56,6 +55,9 @@ for my $report (sort keys %reports)
 	is(as_actor($standby, 'postgres', 'mia', $reports{$report}), $there, "$report answers as on the primary");
 	isnt($there, '', "$report is not empty") unless $report =~ /^(pending|last_request|health)$/;
 }
+
+my $directory = q{SELECT principal, profile FROM idflow.directory WHERE profile = 'hr_manager' ORDER BY principal};
+is($standby->safe_psql('postgres', $directory), "max|hr_manager\nmia|hr_manager", 'so does the directory, for who may see it');
 
 my $task = as_actor($primary, 'postgres', 'mia', "SELECT task FROM idflow.inbox WHERE request = $open");
 my $refused = qr/ERROR:\s+25006:|ERROR:\s+55000:.*recovery/;
