@@ -59,20 +59,26 @@ SELECT workflow, target, operation, columns, enabled FROM idflow.gate ORDER BY w
 \echo 'all it adds is who is sitting at the screen.'
 \echo
 \set ECHO queries
+\set QUIET on
 BEGIN;
 SET LOCAL idflow.actor = 'hana.novak';
 SET LOCAL idflow.comment = 'starts on Monday';
+\set QUIET off
 INSERT INTO hr.person (login, full_name, email, department, manager_id)
 VALUES ('lena.fischer', 'Lena Fischer', 'lena.fischer@example.org', 'Engineering', 3);
+\set QUIET on
 COMMIT;
+\set QUIET off
 SELECT count(*) AS rows_in_the_table FROM hr.person WHERE login = 'lena.fischer';
 \set ECHO none
 
 \echo 'The row is not there: it is a draft. Marco Ricci, a manager, looks into his inbox.'
 \echo
 \set ECHO queries
+\set QUIET on
 BEGIN;
 SET LOCAL idflow.actor = 'marco.ricci';
+\set QUIET off
 SELECT task, request, workflow, activity_state, requester, target, operation FROM idflow.inbox;
 \set ECHO none
 SELECT task, request FROM idflow.inbox ORDER BY task DESC LIMIT 1 \gset
@@ -81,17 +87,23 @@ SELECT task, request FROM idflow.inbox ORDER BY task DESC LIMIT 1 \gset
 \set ECHO queries
 SELECT column_name, draft FROM idflow.change_diff WHERE request = :request;
 SELECT idflow.approve(:task, 'welcome aboard');
+\set QUIET on
 COMMIT;
+\set QUIET off
 SELECT id, login, full_name, department, manager_id FROM hr.person WHERE login = 'lena.fischer';
 \set ECHO none
 
 \echo 'Committed with his approval, in the same transaction. The history says who did what:'
 \echo
 \set ECHO queries
+\set QUIET on
 BEGIN;
 SET LOCAL idflow.actor = 'hana.novak';
-SELECT seq, actor, activity, transition, to_state, comment FROM idflow.event WHERE request = :request ORDER BY seq;
+\set QUIET off
+SELECT seq, actor, activity, to_state, comment FROM idflow.event WHERE request = :request ORDER BY seq;
+\set QUIET on
 COMMIT;
+\set QUIET off
 \set ECHO none
 
 \echo
@@ -100,10 +112,14 @@ COMMIT;
 \echo 'Nora Keane marries. Only full_name is guarded.'
 \echo
 \set ECHO queries
+\set QUIET on
 BEGIN;
 SET LOCAL idflow.actor = 'hana.novak';
+\set QUIET off
 UPDATE hr.person SET full_name = 'Nora Bright' WHERE login = 'nora.keane';
+\set QUIET on
 COMMIT;
+\set QUIET off
 \set ECHO none
 
 \echo
@@ -111,25 +127,33 @@ COMMIT;
 \echo 'done at once.'
 \echo
 \set ECHO queries
+\set QUIET on
 BEGIN;
 SET LOCAL idflow.actor = 'sven.berg';
+\set QUIET off
 UPDATE hr.person SET department = 'Research' WHERE login = 'nora.keane';
+\set QUIET on
 COMMIT;
+\set QUIET off
 SELECT login, full_name, department FROM hr.person WHERE login = 'nora.keane';
 \set ECHO none
 
 \echo 'Marco approves. The approved column is merged onto the row as it stands now: both survive.'
 \echo
 \set ECHO queries
+\set QUIET on
 BEGIN;
 SET LOCAL idflow.actor = 'marco.ricci';
+\set QUIET off
 SELECT task, request, workflow, requester, operation, key FROM idflow.inbox;
 \set ECHO none
 SELECT task, request FROM idflow.inbox ORDER BY task DESC LIMIT 1 \gset
 \set ECHO queries
 SELECT column_name, base, live, draft FROM idflow.change_diff WHERE request = :request;
 SELECT idflow.approve(:task);
+\set QUIET on
 COMMIT;
+\set QUIET off
 SELECT login, full_name, department FROM hr.person WHERE login = 'nora.keane';
 \set ECHO none
 
@@ -137,9 +161,11 @@ SELECT login, full_name, department FROM hr.person WHERE login = 'nora.keane';
 \echo '=== 3. Rights are asked for, and refused'
 \echo
 \set ECHO queries
+\set QUIET on
 BEGIN;
 SET LOCAL idflow.actor = 'igor.petrov';
 SET LOCAL idflow.comment = 'I want to look something up';
+\set QUIET off
 INSERT INTO hr.role_grant (person_id, role_name) VALUES (9999, 'payroll_reader');
 \set ECHO none
 \echo
@@ -147,24 +173,32 @@ INSERT INTO hr.role_grant (person_id, role_name) VALUES (9999, 'payroll_reader')
 \echo
 \set ECHO queries
 SELECT principal, via FROM idflow.decider WHERE request = idflow.last_request() AND vote IS NULL ORDER BY principal;
+\set QUIET on
 COMMIT;
+\set QUIET off
 \set ECHO none
 \echo 'Greta Olsen owns that resource, and declines.'
 \echo
 \set ECHO queries
+\set QUIET on
 BEGIN;
 SET LOCAL idflow.actor = 'greta.olsen';
+\set QUIET off
 \set ECHO none
 SELECT task, request FROM idflow.inbox ORDER BY task DESC LIMIT 1 \gset
 \set ECHO queries
 SELECT task, request, workflow, requester, target, operation FROM idflow.inbox;
 SELECT idflow.decline(:task, 'salaries are not for browsing');
+\set QUIET on
 COMMIT;
 BEGIN;
 SET LOCAL idflow.actor = 'igor.petrov';
+\set QUIET off
 SELECT id, workflow, state, activity, activity_state FROM idflow.request WHERE id = :request;
-SELECT actor, transition, comment FROM idflow.event WHERE request = :request AND transition IN ('Execute', 'Decline') ORDER BY seq;
+SELECT actor, transition, comment FROM idflow.event WHERE request = :request AND comment IS NOT NULL ORDER BY seq;
+\set QUIET on
 COMMIT;
+\set QUIET off
 SELECT count(*) AS granted FROM hr.role_grant WHERE person_id = 9999 AND role_name = 'payroll_reader';
 \set ECHO none
 
@@ -175,28 +209,36 @@ SELECT count(*) AS granted FROM hr.role_grant WHERE person_id = 9999 AND role_na
 \echo 'first as foreign keys want it, and submits everything as one.'
 \echo
 \set ECHO queries
+\set QUIET on
 BEGIN;
 SET LOCAL idflow.actor = 'hana.novak';
+\set QUIET off
 SELECT idflow.begin_request('Igor Petrov leaves the company');
 DELETE FROM hr.role_grant WHERE person_id = 9999;
 DELETE FROM hr.account WHERE person_id = 9999;
 DELETE FROM hr.person WHERE id = 9999;
 SELECT idflow.submit(idflow.last_request());
+\set QUIET on
 COMMIT;
+\set QUIET off
 \set ECHO none
 
 \echo 'One request, one task, many rows:'
 \echo
 \set ECHO queries
+\set QUIET on
 BEGIN;
 SET LOCAL idflow.actor = 'greta.olsen';
+\set QUIET off
 SELECT task, request, title, requester FROM idflow.inbox;
 \set ECHO none
 SELECT task, request FROM idflow.inbox ORDER BY task DESC LIMIT 1 \gset
 \set ECHO queries
 SELECT seq, target, operation, key FROM idflow.change WHERE request = :request ORDER BY seq;
 SELECT idflow.approve(:task, 'badge and laptop are back');
+\set QUIET on
 COMMIT;
+\set QUIET off
 SELECT (SELECT count(*) FROM hr.person WHERE id = 9999) AS person, (SELECT count(*) FROM hr.account WHERE person_id = 9999) AS accounts,
        (SELECT count(*) FROM hr.role_grant WHERE person_id = 9999) AS role_grants;
 \set ECHO none
