@@ -66,15 +66,18 @@ CREATE FUNCTION idflow.trigger_argument(arguments bytea, n int) RETURNS text
 	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	/* pg_trigger.tgargs: each argument ends with a zero byte */
+	/*
+	 * pg_trigger.tgargs: each argument ends with a zero byte.  greatest(), as
+	 * the planner computes what it can, whether or not a row will need it.
+	 */
 	WITH RECURSIVE a(i, argument, rest) AS (
 		SELECT 1,
-			   substring(arguments FROM 1 FOR position('\x00'::bytea IN arguments) - 1),
+			   substring(arguments FROM 1 FOR greatest(position('\x00'::bytea IN arguments) - 1, 0)),
 			   substring(arguments FROM position('\x00'::bytea IN arguments) + 1)
 		WHERE position('\x00'::bytea IN arguments) > 0
 		UNION ALL
 		SELECT i + 1,
-			   substring(rest FROM 1 FOR position('\x00'::bytea IN rest) - 1),
+			   substring(rest FROM 1 FOR greatest(position('\x00'::bytea IN rest) - 1, 0)),
 			   substring(rest FROM position('\x00'::bytea IN rest) + 1)
 		FROM a
 		WHERE i < n AND position('\x00'::bytea IN rest) > 0
