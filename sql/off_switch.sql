@@ -109,6 +109,14 @@ TABLE sw.t;
 SELECT * FROM sw.p WHERE id IN (5, 15);
 ROLLBACK;
 
+-- each subject of health() has a row, for whoever asks
+SELECT string_agg(DISTINCT subject, ', ' ORDER BY subject) AS subjects,
+	   bool_and(state IN ('ok', 'info', 'warning', 'error')) AS states
+FROM idflow.health();
+SET ROLE regress_idflow_clerk;
+SELECT count(DISTINCT subject) FROM idflow.health();
+RESET ROLE;
+
 -- detaching and attaching again forget it, too
 SELECT idflow.disable('a', 'sw."Other t"');
 SELECT idflow.attach('sw', 'sw."Other t"');
