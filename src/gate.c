@@ -417,15 +417,11 @@ is_row_movement(Relation rel, CmdType operation, StatementInfo *info)
 	if (!rel->rd_rel->relispartition || operation == CMD_UPDATE)
 		return false;
 	if (!info->known)
-	{
-		if (executing_query() == NULL && executor_depth() > 0)
-			return false;		/* COPY in a function */
 		ereport(ERROR,
 				(errcode(ERRCODE_WF_GATE_HAZARD),
 				 errmsg("can't tell whether %s on partition \"%s\" is part of an UPDATE that moves a row",
 						operation_name(operation), RelationGetRelationName(rel)),
 				 errhint("Run the statement again, or load the library first: session_preload_libraries = 'idflow'.")));
-	}
 	plain = operation == CMD_INSERT ? info->inserts : info->deletes;
 	if (!info->updates)
 		return false;

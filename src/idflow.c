@@ -16,8 +16,10 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "parser/analyze.h"
+#include "tcop/pquery.h"
 #include "tcop/utility.h"
 #include "utils/guc.h"
+#include "utils/portal.h"
 
 #include "apply.h"
 #include "compat.h"
@@ -47,12 +49,19 @@ static const struct config_enum_entry notice_options[] = {
 /* The statements being executed, innermost first. */
 typedef struct QueryFrame
 {
-	QueryDesc  *query;
+	PlannedStmt *stmt;
+	QueryDesc  *query;			/* NULL for a utility statement */
 	struct QueryFrame *up;
 } QueryFrame;
 
 static QueryFrame *query_frames = NULL;
 static int	depth = 0;
+
+/*
+ * The statement that was in execution when the library was loaded.  The hooks
+ * did not see it begin, but it is the outermost statement and counts in depth.
+ */
+static PlannedStmt *loading_stmt = NULL;
 
 static ExecutorRun_hook_type prev_executor_run = NULL;
 static ExecutorFinish_hook_type prev_executor_finish = NULL;
@@ -72,8 +81,21 @@ executing_query(void)
 }
 
 /*
- * executor_depth: how many statements deep we are, counted from the one in
- * which the library was loaded.
+ * executing_statement: the same with utility statements, and with the one
+ * that loaded the library as far as the portal tells; NULL if not known.
+ */
+PlannedStmt *
+executing_statement(void)
+{
+	if (query_frames)
+		return query_frames->stmt;
+	if (loading_stmt && depth == 1 && ActivePortal && list_length(ActivePortal->stmts) == 1)
+		return linitial_node(PlannedStmt, ActivePortal->stmts);
+	return NULL;
+}
+
+/*
+ * executor_depth: how many statements deep we are; 1 in a client's own.
  */
 int
 executor_depth(void)
@@ -81,13 +103,41 @@ executor_depth(void)
 	return depth;
 }
 
+/*
+ * The statement that loaded the library is over, or its transaction; the
+ * latter can end inside a procedure that it calls.
+ */
+void
+loading_statement_end(void)
+{
+	if (loading_stmt == NULL || depth != 1)
+		return;
+	loading_stmt = NULL;
+	depth = 0;
+}
+
+/*
+ * A utility statement that loaded the library ends unseen.  Within the same
+ * transaction a statement of another portal tells that it did.
+ */
+static void
+look_for_loading_end(void)
+{
+	if (loading_stmt && depth == 1 &&
+		(ActivePortal == NULL || !list_member_ptr(ActivePortal->stmts, loading_stmt)))
+		loading_statement_end();
+}
+
 static void
 idflow_executor_run(EXECUTOR_RUN_ARGS)
 {
 	QueryFrame	frame;
 	QueryFrame *save_frames = query_frames;
-	int			save_depth = depth;
+	int			save_depth;
 
+	look_for_loading_end();
+	save_depth = depth;
+	frame.stmt = queryDesc->plannedstmt;
 	frame.query = queryDesc;
 	frame.up = query_frames;
 	query_frames = &frame;
@@ -111,8 +161,11 @@ static void
 idflow_executor_finish(QueryDesc *queryDesc)
 {
 	QueryFrame *save_frames = query_frames;
-	int			save_depth = depth;
+	int			save_depth;
 
+	if (queryDesc->plannedstmt == loading_stmt)
+		loading_statement_end();
+	save_depth = depth;
 	query_frames = NULL;
 	depth++;
 	PG_TRY();
@@ -133,8 +186,8 @@ idflow_executor_finish(QueryDesc *queryDesc)
 }
 
 /*
- * A utility statement hides the executor's statements above it: rows that a
- * COPY in a function writes are not theirs.
+ * Utility statements count, too: COPY writes rows, and those that a COPY in a
+ * function writes are not those of the executor's statements above it.
  */
 static void
 idflow_process_utility(PlannedStmt *pstmt, const char *queryString,
@@ -142,9 +195,17 @@ idflow_process_utility(PlannedStmt *pstmt, const char *queryString,
 					   ParamListInfo params, QueryEnvironment *queryEnv,
 					   DestReceiver *dest, QueryCompletion *qc)
 {
+	QueryFrame	frame;
 	QueryFrame *save_frames = query_frames;
+	int			save_depth;
 
-	query_frames = NULL;
+	look_for_loading_end();
+	save_depth = depth;
+	frame.stmt = pstmt;
+	frame.query = NULL;
+	frame.up = query_frames;
+	query_frames = &frame;
+	depth++;
 	PG_TRY();
 	{
 		if (prev_process_utility)
@@ -157,6 +218,7 @@ idflow_process_utility(PlannedStmt *pstmt, const char *queryString,
 	PG_FINALLY();
 	{
 		query_frames = save_frames;
+		depth = save_depth;
 	}
 	PG_END_TRY();
 
@@ -230,4 +292,11 @@ _PG_init(void)
 	post_parse_analyze_hook = idflow_post_parse_analyze;
 
 	session_init();
+
+	if (ActivePortal && ActivePortal->status == PORTAL_ACTIVE &&
+		list_length(ActivePortal->stmts) == 1)
+	{
+		loading_stmt = linitial_node(PlannedStmt, ActivePortal->stmts);
+		depth = 1;
+	}
 }

@@ -54,6 +54,8 @@ extern int	setting_check_limit;
 
 /* executor nesting as seen by the hooks; see notice.c */
 extern QueryDesc *executing_query(void);
+extern PlannedStmt *executing_statement(void);
+extern void loading_statement_end(void);
 extern int	executor_depth(void);
 
 /* ------------------------------------------------------------- store.c */

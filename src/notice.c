@@ -6,11 +6,13 @@
  * A statement can make any number of requests and gets one NOTICE, at its
  * end.  The end is seen by the ExecutorFinish and ProcessUtility hooks; where
  * the library was loaded too late to see it, the transaction's end tells.
+ * What a subtransaction takes back is not told.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "utils/lsyscache.h"
 
 #include "idflow.h"
@@ -19,11 +21,14 @@
 static struct
 {
 	int			level;			/* executor_depth() at the statement's end */
+	SubTransactionId subid;		/* that the rows were drafted in */
 	int			rows;			/* drafted rows so far */
 	int64		first;
 	int64		last;
 	int			requests;
+	bool		mixed;			/* operations or targets differ */
 	CmdType		operation;
+	Oid			relid;
 	char		target[2 * NAMEDATALEN + 2];
 	char		state[32];
 	char		activity[NAMEDATALEN];
@@ -50,7 +55,7 @@ notice_suspend(bool on)
 int
 statement_rows(void)
 {
-	int			level = executor_depth() - (executing_query() ? 1 : 0);
+	int			level = Max(executor_depth() - 1, 0);
 
 	return pending.rows > 0 && pending.level == level ? pending.rows : 0;
 }
@@ -62,7 +67,7 @@ void
 notice_add(int64 request, const char *state, const char *activity,
 		   CmdType operation, Oid relid)
 {
-	int			level = executor_depth() - (executing_query() ? 1 : 0);
+	int			level = Max(executor_depth() - 1, 0);
 
 	if (suspended)
 		return;
@@ -74,14 +79,18 @@ notice_add(int64 request, const char *state, const char *activity,
 		char	   *nsp = get_namespace_name(get_rel_namespace(relid));
 
 		pending.level = level;
+		pending.subid = GetCurrentSubTransactionId();
 		pending.first = request;
 		pending.requests = 0;
 		pending.last = 0;
+		pending.mixed = false;
 		pending.operation = operation;
+		pending.relid = relid;
 		snprintf(pending.target, sizeof(pending.target), "%s.%s",
 				 nsp ? nsp : "?", get_rel_name(relid));
 	}
 	pending.rows++;
+	pending.mixed |= operation != pending.operation || relid != pending.relid;
 	if (request != pending.last)
 		pending.requests++;
 	pending.last = request;
@@ -102,10 +111,23 @@ notice_statement_end(int depth)
 		notice_flush();
 }
 
+/*
+ * notice_forget: a subtransaction was rolled back, or with
+ * InvalidSubTransactionId the transaction.
+ */
 void
-notice_forget(void)
+notice_forget(SubTransactionId subid)
 {
-	pending.rows = 0;
+	if (pending.subid >= subid)
+		pending.rows = 0;
+}
+
+/* notice_hand_up: a subtransaction was released. */
+void
+notice_hand_up(SubTransactionId subid, SubTransactionId parent)
+{
+	if (pending.subid >= subid)
+		pending.subid = parent;
 }
 
 void
@@ -119,7 +141,11 @@ notice_flush(void)
 	if (setting_notice == NOTICE_OFF)
 		return;
 
-	if (pending.requests > 1)
+	if (pending.requests > 1 && pending.mixed)
+		ereport(NOTICE,
+				(errmsg("%d requests, " INT64_FORMAT " to " INT64_FORMAT ", are %s",
+						pending.requests, pending.first, pending.last, pending.state)));
+	else if (pending.requests > 1)
 		ereport(NOTICE,
 				(errmsg("%d requests, " INT64_FORMAT " to " INT64_FORMAT ", are %s: %s on %s",
 						pending.requests, pending.first, pending.last, pending.state,

@@ -8,7 +8,8 @@ extern void notice_add(int64 request, const char *state, const char *activity,
 					   CmdType operation, Oid relid);
 extern void notice_statement_end(int depth);
 extern void notice_flush(void);
-extern void notice_forget(void);
+extern void notice_forget(SubTransactionId subid);
+extern void notice_hand_up(SubTransactionId subid, SubTransactionId parent);
 extern bool notice_suspend(bool on);
 extern int	statement_rows(void);
 

@@ -112,6 +112,7 @@ session_xact_callback(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
+			loading_statement_end();
 			notice_flush();
 			break;
 		case XACT_EVENT_COMMIT:
@@ -131,7 +132,8 @@ session_xact_callback(XactEvent event, void *arg)
 			/* FALLTHROUGH */
 		case XACT_EVENT_ABORT:
 			collecting = bypass = newest = NULL;
-			notice_forget();
+			loading_statement_end();
+			notice_forget(InvalidSubTransactionId);
 			if (event == XACT_EVENT_ABORT)
 				layout_forget_uncommitted();
 			break;
@@ -149,6 +151,7 @@ session_subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 		entry_abort(&collecting, mySubid);
 		entry_abort(&bypass, mySubid);
 		entry_abort(&newest, mySubid);
+		notice_forget(mySubid);
 		layout_forget_uncommitted();
 	}
 	else if (event == SUBXACT_EVENT_COMMIT_SUB)
@@ -156,6 +159,7 @@ session_subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 		entry_commit(collecting, mySubid, parentSubid);
 		entry_commit(bypass, mySubid, parentSubid);
 		entry_commit(newest, mySubid, parentSubid);
+		notice_hand_up(mySubid, parentSubid);
 	}
 }
 

@@ -15,29 +15,11 @@
 #include "catalog/partition.h"
 #include "nodes/plannodes.h"
 #include "parser/parsetree.h"
-#include "tcop/pquery.h"
-#include "utils/portal.h"
 #include "utils/rel.h"
 
 #include "compat.h"
 #include "idflow.h"
 #include "statement.h"
-
-/*
- * The plan in execution: that of the innermost statement that the hooks saw,
- * else, while the statement runs that loaded the library, the portal's.
- */
-static PlannedStmt *
-current_plan(void)
-{
-	QueryDesc  *query = executing_query();
-
-	if (query)
-		return query->plannedstmt;
-	if (executor_depth() == 0 && ActivePortal && list_length(ActivePortal->stmts) == 1)
-		return linitial_node(PlannedStmt, ActivePortal->stmts);
-	return NULL;
-}
 
 static bool
 is_self_or_ancestor(Oid relid, Relation rel, List *ancestors)
@@ -107,7 +89,7 @@ look_at_plan(Plan *plan, PlannedStmt *stmt, Relation rel, List *ancestors, State
 void
 statement_info(Relation rel, StatementInfo *info)
 {
-	PlannedStmt *stmt = current_plan();
+	PlannedStmt *stmt = executing_statement();
 	List	   *ancestors = rel->rd_rel->relispartition ?
 		get_partition_ancestors(RelationGetRelid(rel)) : NIL;
 	ListCell   *lc;
