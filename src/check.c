@@ -54,6 +54,38 @@ has_other_triggers(Relation rel, CmdType operation)
 }
 
 /*
+ * The index that a foreign key refers to; InvalidOid for a constraint that
+ * stands beneath another because the referenced table is partitioned: it is
+ * the other one that counts.
+ */
+static Oid
+referenced_index(Oid constraint, Oid confrelid)
+{
+	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
+	Form_pg_constraint form;
+	Oid			indexid;
+	Oid			parent;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for constraint %u", constraint);
+	form = (Form_pg_constraint) GETSTRUCT(tuple);
+	indexid = form->conindid;
+	parent = form->conparentid;
+	ReleaseSysCache(tuple);
+
+	if (OidIsValid(parent))
+	{
+		tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(parent));
+		if (!HeapTupleIsValid(tuple))
+			elog(ERROR, "cache lookup failed for constraint %u", parent);
+		if (((Form_pg_constraint) GETSTRUCT(tuple))->confrelid != confrelid)
+			indexid = InvalidOid;
+		ReleaseSysCache(tuple);
+	}
+	return indexid;
+}
+
+/*
  * One foreign key: the row it refers to must be there, or drafted by the same
  * request.  The look is taken with the rights of the referenced table's
  * owner, as referential integrity itself does.
@@ -68,6 +100,7 @@ check_foreign_key(Request *req, Relation rel, TupleTableSlot *slot, ForeignKeyCa
 	Oid			collations[INDEX_MAX_KEYS];
 	SPIPlanPtr	plan;
 	UserSwitch	save;
+	Oid			indexid;
 	bool		found;
 	bool		self = fk->confrelid == RelationGetRelid(rel);
 	char	   *name;
@@ -93,6 +126,9 @@ check_foreign_key(Request *req, Relation rel, TupleTableSlot *slot, ForeignKeyCa
 		}
 	}
 	if (self)
+		return;
+	indexid = referenced_index(fk->conoid, fk->confrelid);
+	if (!OidIsValid(indexid))
 		return;
 
 	pk = table_open(fk->confrelid, AccessShareLock);
@@ -127,7 +163,7 @@ check_foreign_key(Request *req, Relation rel, TupleTableSlot *slot, ForeignKeyCa
 	SPI_finish();
 
 	if (!found &&
-		!pending_key_of_request(req->id, fk->confrelid, get_constraint_index(fk->conoid),
+		!pending_key_of_request(req->id, indexid,
 								fk->nkeys, types, collations, values))
 	{
 		char	   *constraint = get_constraint_name(fk->conoid);

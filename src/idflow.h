@@ -326,7 +326,7 @@ extern List *unique_keys(Relation rel, TupleTableSlot *slot, Bitmapset *touched,
 						 Bitmapset *written, ItemPointer self, bool check_live);
 extern void pending_keys_add(Request *req, Change *change, Oid relid, List *keys);
 extern void pending_keys_drop(Request *req, int seq);
-extern bool pending_key_of_request(int64 request, Oid relid, Oid indexid, int nkeys,
+extern bool pending_key_of_request(int64 request, Oid indexid, int nkeys,
 								   Oid *types, Oid *collations, Datum *values);
 
 /* check.c */

@@ -13,11 +13,14 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/sysattr.h"
 #include "catalog/index.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/executor.h"
 #include "fmgr.h"
+#include "optimizer/optimizer.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -90,13 +93,24 @@ key_digest(int nkeys, Oid *types, Oid *collations, Datum *values, bool *nulls)
 static bool
 index_is_touched(IndexInfo *info, Bitmapset *touched)
 {
+	Bitmapset  *used = NULL;
+	int			member = -1;
+
 	if (touched == NULL)
 		return true;			/* a new row */
-	if (info->ii_Expressions != NIL || info->ii_Predicate != NIL)
-		return true;
 	for (int i = 0; i < info->ii_NumIndexKeyAttrs; i++)
 		if (bms_is_member(info->ii_IndexAttrNumbers[i], touched))
 			return true;
+	pull_varattnos((Node *) info->ii_Expressions, 1, &used);
+	pull_varattnos((Node *) info->ii_Predicate, 1, &used);
+	while ((member = bms_next_member(used, member)) >= 0)
+	{
+		AttrNumber	attnum = member + FirstLowInvalidHeapAttributeNumber;
+
+		/* 0 is the whole row */
+		if (attnum == 0 || bms_is_member(attnum, touched))
+			return true;
+	}
 	return false;
 }
 
@@ -266,22 +280,33 @@ pending_keys_drop(Request *req, int seq)
 
 /*
  * pending_key_of_request: whether a request itself drafts a row with this
- * key, so that another of its drafts may refer to it.
+ * key, so that another of its drafts may refer to it.  The key is held by the
+ * index of the partition that the row belongs to.
  */
 bool
-pending_key_of_request(int64 request, Oid relid, Oid indexid, int nkeys,
+pending_key_of_request(int64 request, Oid indexid, int nkeys,
 					   Oid *types, Oid *collations, Datum *values)
 {
 	UserSwitch	save;
 	Datum		args[3];
-	bool		found;
+	bool		found = false;
+	ListCell   *lc;
 
-	args[0] = ObjectIdGetDatum(relid);
-	args[1] = CStringGetTextDatum(get_rel_name(indexid));
 	args[2] = Int64GetDatum(key_digest(nkeys, types, collations, values, NULL));
-	store_begin(&save);
-	found = store_exec(&select_key, args, NULL, false) > 0 &&
-		spi_int64(SPI_tuptable->vals[0], 1) == request;
-	store_end(&save);
+	foreach(lc, find_all_inheritors(indexid, NoLock, NULL))
+	{
+		char	   *name = get_rel_name(lfirst_oid(lc));
+
+		if (name == NULL)
+			continue;			/* dropped meanwhile */
+		args[0] = ObjectIdGetDatum(IndexGetRelation(lfirst_oid(lc), false));
+		args[1] = CStringGetTextDatum(name);
+		store_begin(&save);
+		found = store_exec(&select_key, args, NULL, false) > 0 &&
+			spi_int64(SPI_tuptable->vals[0], 1) == request;
+		store_end(&save);
+		if (found)
+			break;
+	}
 	return found;
 }
