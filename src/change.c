@@ -18,18 +18,19 @@
 
 static StorePlan insert_change = {
 	"INSERT INTO idflow.change_data (request, seq, revision, target, target_name, operation,"
-	" layout, gates, key_columns, key, old_columns, old_image, new_columns, new_image, written)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
-	15, {INT8OID, INT4OID, INT4OID, REGCLASSOID, TEXTOID, TEXTOID, INT8OID, TEXTARRAYOID,
-	INT2ARRAYOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID, INT2ARRAYOID}
+	" layout, gates, key_columns, key, old_columns, old_image, new_columns, new_image, written, key_hash)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+	16, {INT8OID, INT4OID, INT4OID, REGCLASSOID, TEXTOID, TEXTOID, INT8OID, TEXTARRAYOID,
+	INT2ARRAYOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID, INT2ARRAYOID,
+	INT8OID}
 };
 
 static StorePlan update_change = {
 	"UPDATE idflow.change_data SET (revision, key_columns, key, old_columns, old_image,"
-	" new_columns, new_image, written, gates) = ROW ($3, $4, $5, $6, $7, $8, $9, $10, $11)"
+	" new_columns, new_image, written, gates, key_hash) = ROW ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
 	" WHERE request OPERATOR(pg_catalog.=) $1 AND seq OPERATOR(pg_catalog.=) $2",
-	11, {INT8OID, INT4OID, INT4OID, INT2ARRAYOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID,
-	INT2ARRAYOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID}
+	12, {INT8OID, INT4OID, INT4OID, INT2ARRAYOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID,
+	INT2ARRAYOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID, INT8OID}
 };
 
 static StorePlan supersede_change = {
@@ -82,8 +83,8 @@ written_datum(Change *change, char *isnull)
 void
 change_add(Request *req, Change *change)
 {
-	Datum		values[15];
-	char		nulls[16];
+	Datum		values[16];
+	char		nulls[17];
 	UserSwitch	save;
 
 	change->seq = ++req->nchanges;
@@ -104,6 +105,8 @@ change_add(Request *req, Change *change)
 	image_to_datums(change->old_image, &values[10], &nulls[10], &values[11], &nulls[11]);
 	image_to_datums(change->new_image, &values[12], &nulls[12], &values[13], &nulls[13]);
 	values[14] = written_datum(change, &nulls[14]);
+	nulls[15] = nulls[9];
+	values[15] = change->key ? Int64GetDatum(text_array_hash(values[9])) : (Datum) 0;
 	store_exec(&insert_change, values, nulls, false);
 	store_end(&save);
 }
@@ -114,8 +117,8 @@ change_add(Request *req, Change *change)
 void
 change_update(Request *req, Change *change)
 {
-	Datum		values[11];
-	char		nulls[12];
+	Datum		values[12];
+	char		nulls[13];
 	UserSwitch	save;
 
 	memset(nulls, ' ', sizeof(nulls));
@@ -128,6 +131,8 @@ change_update(Request *req, Change *change)
 	image_to_datums(change->new_image, &values[7], &nulls[7], &values[8], &nulls[8]);
 	values[9] = written_datum(change, &nulls[9]);
 	values[10] = text_array_datum(change->gates);
+	nulls[11] = nulls[4];
+	values[11] = change->key ? Int64GetDatum(text_array_hash(values[4])) : (Datum) 0;
 	store_exec(&update_change, values, nulls, false);
 	store_end(&save);
 }

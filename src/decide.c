@@ -37,12 +37,6 @@ PG_FUNCTION_INFO_V1(idflow_decline_all);
 PG_FUNCTION_INFO_V1(idflow_add_candidate);
 PG_FUNCTION_INFO_V1(idflow_reassign);
 
-static StorePlan insert_vote = {
-	"INSERT INTO idflow.vote (task, seq, request, principal, via, vote, comment, voted_at, revision)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-	9, {INT8OID, INT4OID, INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID}
-};
-
 static StorePlan claim_task = {
 	"UPDATE idflow.task SET claimed_by = $2, claimed_at = $3 WHERE id OPERATOR(pg_catalog.=) $1",
 	3, {INT8OID, TEXTOID, TIMESTAMPTZOID}
@@ -186,30 +180,6 @@ task_claimant(int64 task)
 	return result;
 }
 
-static void
-add_vote(Request *req, int64 task, const char *actor, const char *via,
-		 const char *vote, const char *comment)
-{
-	Datum		values[9];
-	char		nulls[10];
-	UserSwitch	save;
-
-	memset(nulls, ' ', sizeof(nulls));
-	values[0] = Int64GetDatum(task);
-	/* events only grow, so their number serves as the vote's */
-	values[1] = Int32GetDatum(req->nevents + 1);
-	values[2] = Int64GetDatum(req->id);
-	values[3] = CStringGetTextDatum(actor);
-	values[4] = CStringGetTextDatum(via);
-	values[5] = CStringGetTextDatum(vote);
-	values[6] = text_datum(comment, &nulls[6]);
-	values[7] = TimestampTzGetDatum(GetCurrentTimestamp());
-	values[8] = Int32GetDatum(req->revision);
-	store_begin(&save);
-	store_exec(&insert_vote, values, nulls, false);
-	store_end(&save);
-}
-
 /*
  * task_act: one verb on a task.  Returns the request's state afterwards.
  */
@@ -247,6 +217,7 @@ task_act(int64 task, const char *verb, const char *comment, const char *to_actor
 	{
 		/* stays a task, of one person or of the reviewers again */
 		refuse_foreign_claim(req, task, task_claimant(task), actor);
+		request_participant(req, actor, true);
 		if (strcmp(to, activity->template->initial_state) == 0)
 			task_move(req, NULL);
 		else
@@ -254,9 +225,12 @@ task_act(int64 task, const char *verb, const char *comment, const char *to_actor
 	}
 	else
 	{
-		refuse_foreign_claim(req, task, task_close(req, to), actor);
-		if (approving || strcmp(verb, "Decline") == 0)
-			add_vote(req, task, actor, via, verb, comment);
+		Vote		vote = {actor, via, verb, comment};
+		bool		votes = activity->template->is_review && strcmp(verb, "Abort") != 0;
+
+		refuse_foreign_claim(req, task, task_close(req, to, votes ? &vote : NULL), actor);
+		if (!votes)
+			request_participant(req, actor, true);
 		if (template_state_kind(to) == TEMPLATE_STATE_PROCEED)
 			engine_next(req);
 		else
@@ -352,6 +326,7 @@ idflow_claim(PG_FUNCTION_ARGS)
 	if (claimant == NULL || strcmp(claimant, actor) != 0)
 	{
 		store_claim(task, actor);
+		request_participant(req, actor, true);
 		request_event(req, actor, via, "Claim", NULL);
 		request_write(req);
 	}

@@ -293,16 +293,16 @@ idflow_pending(PG_FUNCTION_ARGS)
 		"SELECT d.request, d.seq FROM idflow.change_data d"
 		" JOIN idflow.request r ON r.id OPERATOR(pg_catalog.=) d.request"
 		" WHERE d.target OPERATOR(pg_catalog.=) $1"
-		" AND pg_catalog.hash_array_extended(d.key, 0) OPERATOR(pg_catalog.=) pg_catalog.hash_array_extended($2, 0)"
+		" AND d.key_hash OPERATOR(pg_catalog.=) $3"
 		" AND d.key OPERATOR(pg_catalog.=) $2 AND d.superseded IS NULL AND r.closed_at IS NULL"
 		" ORDER BY 1, 2",
-		2, {REGCLASSOID, TEXTARRAYOID}
+		3, {REGCLASSOID, TEXTARRAYOID, INT8OID}
 	};
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Oid			relid = PG_GETARG_OID(0);
 	MemoryContext caller = CurrentMemoryContext;
 	Bitmapset  *attnums;
-	Datum		args[2];
+	Datum		args[3];
 	UserSwitch	save;
 	uint64		n;
 	int64	   *requests;
@@ -317,6 +317,7 @@ idflow_pending(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	args[0] = ObjectIdGetDatum(relid);
 	args[1] = text_array_datum(key_values(relid, PG_GETARG_JSONB_P(1), &attnums));
+	args[2] = Int64GetDatum(text_array_hash(args[1]));
 
 	store_begin(&save);
 	n = store_exec(&plan, args, NULL, true);

@@ -332,6 +332,7 @@ idflow_save(PG_FUNCTION_ARGS)
 	}
 	if (!strings_contain(req->editors, actor))
 		req->editors = lappend(req->editors, pstrdup(actor));
+	request_participant(req, actor, true);
 	next_revision(req);
 	event->data = json_from_text(psprintf("{\"revision\": %d, \"digests\": %s}", req->revision,
 										  image_digests(req)));
@@ -371,7 +372,7 @@ still_something(Request *req, Change *change)
 	if (request_changes(req) != NIL)
 		return true;
 	request_event(req, req->acting, req->acting_via, "Abort", "nothing is left to write");
-	(void) task_close(req, "Aborted");
+	(void) task_close(req, "Aborted", NULL);
 	request_close(req, "aborted");
 	return false;
 }

@@ -68,7 +68,7 @@ typedef struct StorePlan
 {
 	const char *sql;
 	int			nargs;
-	Oid			argtypes[24];
+	Oid			argtypes[48];
 	SPIPlanPtr	plan;
 } StorePlan;
 
@@ -105,6 +105,7 @@ extern Datum text_datum(const char *s, char *isnull);
 extern Datum text_array_datum(List *strings);
 extern List *text_array_list(Datum array);
 extern bool strings_contain(List *strings, const char *s);
+extern int64 text_array_hash(Datum array);
 
 /* ------------------------------------------------------------- actor.c */
 
@@ -283,6 +284,7 @@ typedef struct Request
 	const char *acting;			/* who moves it now; for events */
 	const char *acting_via;
 	bool		is_new;
+	bool		keys_free;		/* closed: its pending keys are to be dropped */
 	List	   *events;			/* of Event, not yet written */
 	List	   *changes;		/* of Change */
 	bool		changes_loaded;
@@ -297,6 +299,7 @@ extern void request_close(Request *req, const char *state);
 extern bool request_is_closed(Request *req);
 extern Activity *request_activity(Request *req);
 extern char *request_full_state(Request *req);
+extern void request_participant(Request *req, const char *principal, bool acted);
 extern Event *request_event(Request *req, const char *actor, const char *via,
 							const char *transition, const char *comment);
 
@@ -318,7 +321,16 @@ extern void engine_apply_again(Request *req);
 /* task.c */
 extern void task_open(Request *req);
 extern void task_ask_again(Request *req);
-extern char *task_close(Request *req, const char *outcome);
+/* A vote that is stored as its task closes. */
+typedef struct Vote
+{
+	const char *principal;
+	const char *via;
+	const char *vote;
+	const char *comment;
+} Vote;
+
+extern char *task_close(Request *req, const char *outcome, Vote *vote);
 extern List *governed_changes(Request *req);
 
 /* pending.c */

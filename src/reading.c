@@ -31,17 +31,6 @@ PG_FUNCTION_INFO_V1(idflow_visible);
 PG_FUNCTION_INFO_V1(idflow_change_image);
 
 /*
- * Events by which somebody acted on a request without a vote; as the index
- * event_acted has it.
- */
-#define ACTED_TASK \
-	"e.via OPERATOR(pg_catalog.<>) 'requester'" \
-	" AND (e.transition OPERATOR(pg_catalog.=) 'Claim'" \
-	" OR pg_catalog.split_part(e.transition, '-', 3) OPERATOR(pg_catalog.=) ANY ('{Refine,Delegate,Execute,Abort}'))"
-#define ACTED \
-	"(e.transition OPERATOR(pg_catalog.=) 'Comment' OR " ACTED_TASK ")"
-
-/*
  * idflow.visible(): numbers of the requests that the actor may see by his
  * name; the rights of auditors and admins are policies of their own.
  */
@@ -53,9 +42,7 @@ idflow_visible(PG_FUNCTION_ARGS)
 		" UNION SELECT r.id FROM idflow.request r WHERE r.subject OPERATOR(pg_catalog.=) $1"
 		" UNION SELECT c.request FROM idflow.candidate c WHERE c.key OPERATOR(pg_catalog.=) ANY ($2)"
 		" UNION SELECT v.request FROM idflow.vote v WHERE v.principal OPERATOR(pg_catalog.=) $1"
-		" UNION SELECT r.id FROM idflow.request r"
-		" WHERE r.editors OPERATOR(pg_catalog.@>) ARRAY[$1] AND r.editors OPERATOR(pg_catalog.<>) '{}'"
-		" UNION SELECT e.request FROM idflow.event e WHERE e.actor OPERATOR(pg_catalog.=) $1 AND " ACTED,
+		" UNION SELECT p.request FROM idflow.participant p WHERE p.principal OPERATOR(pg_catalog.=) $1",
 		2, {TEXTOID, TEXTARRAYOID}
 	};
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
@@ -94,15 +81,14 @@ viewer_of(int64 request)
 {
 	static StorePlan plan = {
 		"SELECT r.requester OPERATOR(pg_catalog.=) $2 OR coalesce(r.subject OPERATOR(pg_catalog.=) $2, false),"
-		" r.editors OPERATOR(pg_catalog.@>) ARRAY[$2]"
-		" OR EXISTS (SELECT FROM idflow.event e WHERE e.request OPERATOR(pg_catalog.=) $1"
-		" AND e.actor OPERATOR(pg_catalog.=) $2 AND " ACTED_TASK "),"
-		" EXISTS (SELECT FROM idflow.candidate c WHERE c.request OPERATOR(pg_catalog.=) $1"
+		" EXISTS (SELECT FROM idflow.participant p WHERE p.request OPERATOR(pg_catalog.=) $1"
+		" AND p.principal OPERATOR(pg_catalog.=) $2 AND p.acted),"
+		" EXISTS (SELECT FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) r.task"
 		" AND c.key OPERATOR(pg_catalog.=) ANY ($3)"
 		" AND c.source OPERATOR(pg_catalog.=) ANY ('{Actor,Added}'))"
 		" OR EXISTS (SELECT FROM idflow.vote v WHERE v.request OPERATOR(pg_catalog.=) $1"
 		" AND v.principal OPERATOR(pg_catalog.=) $2),"
-		" EXISTS (SELECT FROM idflow.candidate c WHERE c.request OPERATOR(pg_catalog.=) $1"
+		" EXISTS (SELECT FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) r.task"
 		" AND c.key OPERATOR(pg_catalog.=) ANY ($3))"
 		" FROM idflow.request r WHERE r.id OPERATOR(pg_catalog.=) $1",
 		3, {INT8OID, TEXTOID, TEXTARRAYOID}

@@ -13,12 +13,16 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
+#include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/memutils.h"
 #include "utils/varlena.h"
 
 #include "idflow.h"
+
+PG_FUNCTION_INFO_V1(idflow_is_state);
 
 #define REQUEST_COLUMNS \
 	"id, workflow, version, title, state, activity, activity_state, requester," \
@@ -32,20 +36,26 @@
 
 #define REQUEST_NCOLUMNS 24
 
-static StorePlan insert_request = {
-	"INSERT INTO idflow.request (" REQUEST_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,"
-	" $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)",
-	REQUEST_NCOLUMNS, REQUEST_TYPES
-};
+/* Columns of an event beside its request, and how many go with a request. */
+#define EVENT_COLUMNS \
+	"seq, at, actor, on_behalf_of, via, activity, transition, from_state, to_state, comment, data"
+#define EVENT_TYPES \
+	{INT4OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID}
+#define EVENT_NCOLUMNS 11
+#define MAX_EVENTS 2
 
-static StorePlan update_request = {
-	"UPDATE idflow.request SET (workflow, version, title, state, activity, activity_state, requester,"
-	" subject, parent, opened_at, closed_at, revision, workflow_id, position, task,"
-	" persisted, steps, events, changes, passed, editors, requested_role, context) = ROW ($2, $3, $4, $5, $6, $7, $8, $9,"
-	" $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)"
-	" WHERE id OPERATOR(pg_catalog.=) $1",
-	REQUEST_NCOLUMNS, REQUEST_TYPES
-};
+/*
+ * A request is written together with up to MAX_EVENTS events, and its pending
+ * keys let go, in one statement: starting a statement costs as much as a row.
+ */
+typedef enum WriteKind
+{
+	WRITE_INSERT,
+	WRITE_UPDATE,
+	WRITE_CLOSE
+} WriteKind;
+
+static StorePlan write_plans[WRITE_CLOSE + 1][MAX_EVENTS + 1];
 
 static StorePlan lock_request = {
 	"SELECT " REQUEST_COLUMNS " FROM idflow.request r WHERE id OPERATOR(pg_catalog.=) $1 FOR UPDATE",
@@ -62,11 +72,16 @@ static StorePlan lock_request_of_task = {
 };
 
 static StorePlan insert_event = {
-	"INSERT INTO idflow.event (request, seq, at, actor, on_behalf_of, via, activity, transition,"
-	" from_state, to_state, comment, data)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-	12, {INT8OID, INT4OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-	TEXTOID, TEXTOID, TEXTOID, JSONBOID}
+	"INSERT INTO idflow.event (request, " EVENT_COLUMNS ")"
+	" VALUES ($12, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+	EVENT_NCOLUMNS + 1, {INT4OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
+	TEXTOID, TEXTOID, JSONBOID, INT8OID}
+};
+
+static StorePlan insert_participant = {
+	"INSERT INTO idflow.participant (principal, request, acted) VALUES ($1, $2, $3)"
+	" ON CONFLICT (principal, request) DO UPDATE SET acted = participant.acted OR excluded.acted",
+	3, {TEXTOID, INT8OID, BOOLOID}
 };
 
 /*
@@ -268,8 +283,59 @@ request_close(Request *req, const char *state)
 {
 	req->state = intern_state(state);
 	req->closed_at = GetCurrentTimestamp();
-	if (req->nchanges > 0)
-		pending_keys_drop(req, 0);
+	req->keys_free = req->nchanges > 0;
+}
+
+/*
+ * request_participant: somebody acted on a request without a vote; acted
+ * tells a task's verb from a comment.
+ */
+void
+request_participant(Request *req, const char *principal, bool acted)
+{
+	Datum		values[3];
+	UserSwitch	save;
+
+	if (strcmp(principal, req->requester) == 0)
+		return;
+	values[0] = CStringGetTextDatum(principal);
+	values[1] = Int64GetDatum(req->id);
+	values[2] = BoolGetDatum(acted);
+	store_begin(&save);
+	store_exec(&insert_participant, values, NULL, false);
+	store_end(&save);
+}
+
+/*
+ * idflow_is_state: the words that a column may hold, for CHECK constraints.
+ */
+Datum
+idflow_is_state(PG_FUNCTION_ARGS)
+{
+	static const struct
+	{
+		const char *kind;
+		const char *words;
+	}			kinds[] = {
+		{"request", " draft open scheduled committed declined aborted purged conflict failed terminated "},
+		{"operation", " INSERT UPDATE DELETE "},
+		{"task", " open closed "},
+		{"source", " Actor Added Refine Requester "},
+	};
+	text	   *kind = PG_GETARG_TEXT_PP(0);
+	text	   *word = PG_GETARG_TEXT_PP(1);
+	size_t		len = VARSIZE_ANY_EXHDR(word);
+
+	for (int i = 0; i < lengthof(kinds); i++)
+	{
+		if (strlen(kinds[i].kind) != VARSIZE_ANY_EXHDR(kind) ||
+			memcmp(kinds[i].kind, VARDATA_ANY(kind), VARSIZE_ANY_EXHDR(kind)) != 0)
+			continue;
+		for (const char *p = kinds[i].words + 1; *p; p = strchr(p, ' ') + 1)
+			if (strncmp(p, VARDATA_ANY(word), len) == 0 && p[len] == ' ')
+				PG_RETURN_BOOL(true);
+	}
+	PG_RETURN_BOOL(false);
 }
 
 bool
@@ -278,34 +344,74 @@ request_is_closed(Request *req)
 	return req->closed_at != 0;
 }
 
-static void
-write_events(Request *req)
+/* The statement that writes a request with n events. */
+static StorePlan *
+write_plan(WriteKind kind, int n)
 {
-	ListCell   *lc;
+	static const Oid request_types[] = REQUEST_TYPES;
+	static const Oid event_types[] = EVENT_TYPES;
+	StorePlan  *plan = &write_plans[kind][n];
+	StringInfoData sql;
+	const char *sep = "WITH ";
 
-	foreach(lc, req->events)
+	if (plan->sql)
+		return plan;
+
+	initStringInfo(&sql);
+	plan->nargs = REQUEST_NCOLUMNS;
+	memcpy(plan->argtypes, request_types, sizeof(request_types));
+	if (n > 0)
 	{
-		Event	   *event = lfirst(lc);
-		Datum		values[12];
-		char		nulls[13];
-
-		memset(nulls, ' ', sizeof(nulls));
-		values[0] = Int64GetDatum(req->id);
-		values[1] = Int32GetDatum(++req->nevents);
-		values[2] = TimestampTzGetDatum(GetCurrentTimestamp());
-		values[3] = text_datum(event->actor, &nulls[3]);
-		values[4] = text_datum(event->on_behalf_of, &nulls[4]);
-		values[5] = text_datum(event->via, &nulls[5]);
-		values[6] = text_datum(event->activity, &nulls[6]);
-		values[7] = text_datum(event->transition, &nulls[7]);
-		values[8] = text_datum(event->from_state, &nulls[8]);
-		values[9] = text_datum(event->to_state, &nulls[9]);
-		values[10] = text_datum(event->comment, &nulls[10]);
-		nulls[11] = event->data ? ' ' : 'n';
-		values[11] = event->data ? JsonbPGetDatum(event->data) : (Datum) 0;
-		store_exec(&insert_event, values, nulls, false);
+		appendStringInfoString(&sql, "WITH e AS (INSERT INTO idflow.event (request, " EVENT_COLUMNS ") VALUES ");
+		for (int i = 0; i < n; i++)
+		{
+			appendStringInfoString(&sql, i == 0 ? "($1" : ", ($1");
+			for (int k = 0; k < EVENT_NCOLUMNS; k++)
+			{
+				plan->argtypes[plan->nargs++] = event_types[k];
+				appendStringInfo(&sql, ", $%d", plan->nargs);
+			}
+			appendStringInfoChar(&sql, ')');
+		}
+		appendStringInfoString(&sql, ") ");
+		sep = ", ";
 	}
-	req->events = NIL;
+	if (kind == WRITE_CLOSE)
+		appendStringInfo(&sql, "%sk AS (DELETE FROM idflow.pending_key WHERE request OPERATOR(pg_catalog.=) $1) ", sep);
+	if (kind == WRITE_INSERT)
+	{
+		appendStringInfoString(&sql, "INSERT INTO idflow.request (" REQUEST_COLUMNS ") VALUES (");
+		for (int i = 1; i <= REQUEST_NCOLUMNS; i++)
+			appendStringInfo(&sql, "%s$%d", i > 1 ? ", " : "", i);
+		appendStringInfoChar(&sql, ')');
+	}
+	else
+	{
+		appendStringInfoString(&sql, "UPDATE idflow.request SET (" REQUEST_COLUMNS ") = ROW (");
+		for (int i = 1; i <= REQUEST_NCOLUMNS; i++)
+			appendStringInfo(&sql, "%s$%d", i > 1 ? ", " : "", i);
+		appendStringInfoString(&sql, ") WHERE id OPERATOR(pg_catalog.=) $1");
+	}
+	plan->sql = MemoryContextStrdup(TopMemoryContext, sql.data);
+	return plan;
+}
+
+/* The arguments of an event, from a place in the arrays on. */
+static void
+event_values(Request *req, Event *event, Datum *values, char *nulls)
+{
+	values[0] = Int32GetDatum(++req->nevents);
+	values[1] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[2] = text_datum(event->actor, &nulls[2]);
+	values[3] = text_datum(event->on_behalf_of, &nulls[3]);
+	values[4] = text_datum(event->via, &nulls[4]);
+	values[5] = text_datum(event->activity, &nulls[5]);
+	values[6] = text_datum(event->transition, &nulls[6]);
+	values[7] = text_datum(event->from_state, &nulls[7]);
+	values[8] = text_datum(event->to_state, &nulls[8]);
+	values[9] = text_datum(event->comment, &nulls[9]);
+	nulls[10] = event->data ? ' ' : 'n';
+	values[10] = event->data ? JsonbPGetDatum(event->data) : (Datum) 0;
 }
 
 /*
@@ -315,15 +421,43 @@ void
 request_write(Request *req)
 {
 	UserSwitch	save;
-	Datum		values[REQUEST_NCOLUMNS];
-	char		nulls[REQUEST_NCOLUMNS + 1];
+	Datum		values[REQUEST_NCOLUMNS + MAX_EVENTS * EVENT_NCOLUMNS];
+	char		nulls[REQUEST_NCOLUMNS + MAX_EVENTS * EVENT_NCOLUMNS + 1];
 	Activity   *activity = request_activity(req);
 	NameData	role;
+	int			n = 0;
+	WriteKind	kind = WRITE_UPDATE;
+
+	if (req->is_new)
+		kind = WRITE_INSERT;
+	else if (req->keys_free)
+		kind = WRITE_CLOSE;
+	if (req->is_new && req->keys_free)
+		pending_keys_drop(req, 0);
+	req->keys_free = false;
 
 	store_begin(&save);
-	write_events(req);
-
 	memset(nulls, ' ', sizeof(nulls));
+
+	/* the last two go with the request, earlier ones by themselves */
+	while (list_length(req->events) > MAX_EVENTS)
+	{
+		event_values(req, linitial(req->events), values, nulls);
+		values[EVENT_NCOLUMNS] = Int64GetDatum(req->id);
+		nulls[EVENT_NCOLUMNS] = ' ';
+		store_exec(&insert_event, values, nulls, false);
+		req->events = list_delete_first(req->events);
+	}
+	while (req->events != NIL)
+	{
+		event_values(req, linitial(req->events),
+					 values + REQUEST_NCOLUMNS + n * EVENT_NCOLUMNS,
+					 nulls + REQUEST_NCOLUMNS + n * EVENT_NCOLUMNS);
+		req->events = list_delete_first(req->events);
+		n++;
+	}
+
+	memset(nulls, ' ', REQUEST_NCOLUMNS);
 	namestrcpy(&role, req->role);
 	values[0] = Int64GetDatum(req->id);
 	values[1] = text_datum(req->workflow ? req->workflow->name : NULL, &nulls[1]);
@@ -355,7 +489,7 @@ request_write(Request *req)
 	nulls[14] = req->position ? ' ' : 'n';
 	nulls[15] = req->task ? ' ' : 'n';
 
-	store_exec(req->is_new ? &insert_request : &update_request, values, nulls, false);
+	store_exec(write_plan(kind, n), values, nulls, false);
 	req->is_new = false;
 	store_end(&save);
 }

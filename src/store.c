@@ -14,10 +14,12 @@
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -254,6 +256,16 @@ text_array_list(Datum array)
 	for (int i = 0; i < n; i++)
 		result = lappend(result, nulls[i] ? NULL : TextDatumGetCString(values[i]));
 	return result;
+}
+
+/*
+ * text_array_hash: the hash by which changes are found by their key.
+ */
+int64
+text_array_hash(Datum array)
+{
+	return DatumGetInt64(OidFunctionCall2Coll(F_HASH_ARRAY_EXTENDED, DEFAULT_COLLATION_OID,
+											  array, Int64GetDatum(0)));
 }
 
 bool

@@ -27,16 +27,18 @@ static StorePlan insert_task = {
 	7, {INT8OID, INT8OID, INT8OID, INT4OID, TEXTOID, TEXTOID, TIMESTAMPTZOID}
 };
 
+/* the common case: one candidate */
+static StorePlan insert_task_and_candidate = {
+	"WITH c AS (INSERT INTO idflow.candidate (task, request, key, source) VALUES ($1, $2, $8, $9))"
+	" INSERT INTO idflow.task (id, request, workflow_id, position, activity, activity_state, opened_at)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7)",
+	9, {INT8OID, INT8OID, INT8OID, INT4OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID}
+};
+
 static StorePlan insert_candidates = {
 	"INSERT INTO idflow.candidate (task, request, key, source)"
 	" SELECT $1, $2, k, $4 FROM pg_catalog.unnest($3) k ON CONFLICT DO NOTHING",
 	4, {INT8OID, INT8OID, TEXTARRAYOID, TEXTOID}
-};
-
-static StorePlan insert_candidate = {
-	"INSERT INTO idflow.candidate (task, request, key, source) VALUES ($1, $2, $3, $4)"
-	" ON CONFLICT DO NOTHING",
-	4, {INT8OID, INT8OID, TEXTOID, TEXTOID}
 };
 
 static StorePlan delete_candidates = {
@@ -56,9 +58,19 @@ static StorePlan select_candidates = {
 };
 
 static StorePlan close_task = {
-	"UPDATE idflow.task SET state = 'closed', outcome = $2, closed_at = $3"
+	"WITH c AS (DELETE FROM idflow.candidate WHERE task OPERATOR(pg_catalog.=) $1)"
+	" UPDATE idflow.task SET state = 'closed', outcome = $2, closed_at = $3"
 	" WHERE id OPERATOR(pg_catalog.=) $1 RETURNING claimed_by",
 	3, {INT8OID, TEXTOID, TIMESTAMPTZOID}
+};
+
+static StorePlan close_task_with_vote = {
+	"WITH c AS (DELETE FROM idflow.candidate WHERE task OPERATOR(pg_catalog.=) $1),"
+	" v AS (INSERT INTO idflow.vote (task, seq, request, principal, via, vote, comment, voted_at, revision)"
+	" VALUES ($1, $4, $5, $6, $7, $8, $9, $3, $10))"
+	" UPDATE idflow.task SET state = 'closed', outcome = $2, closed_at = $3"
+	" WHERE id OPERATOR(pg_catalog.=) $1 RETURNING claimed_by",
+	10, {INT8OID, TEXTOID, TIMESTAMPTZOID, INT4OID, INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT4OID}
 };
 
 static StorePlan move_task = {
@@ -141,16 +153,8 @@ store_candidates(Request *req, List *keys, const char *source)
 	values[1] = Int64GetDatum(req->id);
 	values[3] = CStringGetTextDatum(source);
 	store_begin(&save);
-	if (list_length(keys) == 1)
-	{
-		values[2] = CStringGetTextDatum(linitial(keys));
-		store_exec(&insert_candidate, values, NULL, false);
-	}
-	else
-	{
-		values[2] = text_array_datum(keys);
-		store_exec(&insert_candidates, values, NULL, false);
-	}
+	values[2] = text_array_datum(keys);
+	store_exec(&insert_candidates, values, NULL, false);
 	store_end(&save);
 }
 
@@ -213,7 +217,7 @@ task_open(Request *req)
 	Activity   *activity = request_activity(req);
 	List	   *keys = rule_keys(req, activity);
 	const char *source = "Actor";
-	Datum		values[7];
+	Datum		values[9];
 	UserSwitch	save;
 
 	/* an Action that names nobody is the requester's */
@@ -232,10 +236,17 @@ task_open(Request *req)
 	values[4] = CStringGetTextDatum(activity->name);
 	values[5] = CStringGetTextDatum(request_full_state(req));
 	values[6] = TimestampTzGetDatum(GetCurrentTimestamp());
+	if (list_length(keys) == 1)
+	{
+		values[7] = CStringGetTextDatum(linitial(keys));
+		values[8] = CStringGetTextDatum(source);
+	}
 	store_begin(&save);
-	store_exec(&insert_task, values, NULL, false);
+	store_exec(list_length(keys) == 1 ? &insert_task_and_candidate : &insert_task,
+			   values, NULL, false);
 	store_end(&save);
-	store_candidates(req, keys, source);
+	if (list_length(keys) > 1)
+		store_candidates(req, keys, source);
 	record_candidates(req, activity, keys);
 }
 
@@ -274,23 +285,37 @@ task_candidates_again(Request *req)
 }
 
 /*
- * task_close: end the open task.  Returns who had claimed it, or NULL.
+ * task_close: end the open task, with a vote if there is one.  Returns who had
+ * claimed it, or NULL.
  */
 char *
-task_close(Request *req, const char *outcome)
+task_close(Request *req, const char *outcome, Vote *vote)
 {
 	MemoryContext cxt = CurrentMemoryContext;
-	Datum		values[3];
+	Datum		values[10];
+	char		nulls[11];
 	UserSwitch	save;
 	char	   *claimed_by = NULL;
 
 	if (req->task == 0)
 		return NULL;
+	memset(nulls, ' ', sizeof(nulls));
 	values[0] = Int64GetDatum(req->task);
 	values[1] = CStringGetTextDatum(outcome);
 	values[2] = TimestampTzGetDatum(GetCurrentTimestamp());
+	if (vote)
+	{
+		/* events only grow, so their number serves as the vote's */
+		values[3] = Int32GetDatum(req->nevents + 1);
+		values[4] = Int64GetDatum(req->id);
+		values[5] = CStringGetTextDatum(vote->principal);
+		values[6] = CStringGetTextDatum(vote->via);
+		values[7] = CStringGetTextDatum(vote->vote);
+		values[8] = text_datum(vote->comment, &nulls[8]);
+		values[9] = Int32GetDatum(req->revision);
+	}
 	store_begin(&save);
-	if (store_exec(&close_task, values, NULL, false) > 0)
+	if (store_exec(vote ? &close_task_with_vote : &close_task, values, nulls, false) > 0)
 	{
 		HeapTuple	row = SPI_tuptable->vals[0];
 		MemoryContext spicxt = MemoryContextSwitchTo(cxt);
@@ -298,7 +323,6 @@ task_close(Request *req, const char *outcome)
 		claimed_by = spi_text(row, 1);
 		MemoryContextSwitchTo(spicxt);
 	}
-	store_exec(&delete_all_candidates, values, NULL, false);
 	store_end(&save);
 	req->task = 0;
 	return claimed_by;

@@ -199,7 +199,7 @@ idflow_withdraw(PG_FUNCTION_ARGS)
 	if (req->activity_state)
 		req->activity_state = STATE_ABORTED;
 	event->to_state = request_full_state(req);
-	(void) task_close(req, "Aborted");
+	(void) task_close(req, "Aborted", NULL);
 	if (collecting_request() == id)
 		collect_into(0);
 	request_close(req, "aborted");
@@ -227,6 +227,7 @@ idflow_comment(PG_FUNCTION_ARGS)
 	event = request_event(req, actor, NULL, "Comment", comment);
 	if (!PG_ARGISNULL(2))
 		event->data = PG_GETARG_JSONB_P(2);
+	request_participant(req, actor, false);
 	request_write(req);
 	PG_RETURN_INT64(req->nevents);
 }

@@ -6,22 +6,11 @@
 
 CREATE INDEX request_requester ON idflow.request (requester);
 CREATE INDEX request_subject ON idflow.request (subject) WHERE subject IS NOT NULL;
-CREATE INDEX request_editors ON idflow.request USING gin (editors)
-	WHERE editors OPERATOR(pg_catalog.<>) '{}';
 CREATE INDEX request_open ON idflow.request (id) WHERE closed_at IS NULL;
 CREATE INDEX candidate_key ON idflow.candidate (key, request);
-CREATE INDEX candidate_request ON idflow.candidate (request);
 CREATE INDEX task_request ON idflow.task (request);
 CREATE INDEX vote_principal ON idflow.vote (principal, request);
-CREATE INDEX vote_request ON idflow.vote (request);
--- who acted without a vote; what the requester's own statements record stays out
-CREATE INDEX event_acted ON idflow.event (actor, request)
-	WHERE transition OPERATOR(pg_catalog.=) 'Comment'
-		OR via OPERATOR(pg_catalog.<>) 'requester'
-		AND (transition OPERATOR(pg_catalog.=) 'Claim'
-			OR pg_catalog.split_part(transition, '-', 3) OPERATOR(pg_catalog.=) ANY ('{Refine,Delegate,Execute,Abort}'));
-CREATE INDEX change_data_key ON idflow.change_data (target, pg_catalog.hash_array_extended(key, 0))
-	WHERE key IS NOT NULL;
+CREATE INDEX change_data_key ON idflow.change_data (key_hash);
 
 -- ---------------------------------------------------------------- visibility
 
@@ -41,7 +30,7 @@ DECLARE
 	tab text;
 	col text;
 BEGIN
-	FOREACH tab IN ARRAY ARRAY['request', 'change_data', 'task', 'candidate', 'vote', 'event'] LOOP
+	FOREACH tab IN ARRAY ARRAY['request', 'change_data', 'task', 'candidate', 'vote', 'participant', 'event'] LOOP
 		col := CASE WHEN tab OPERATOR(pg_catalog.=) 'request' THEN 'id' ELSE 'request' END;
 		EXECUTE pg_catalog.format('ALTER TABLE idflow.%I ENABLE ROW LEVEL SECURITY', tab);
 		EXECUTE pg_catalog.format('CREATE POLICY visible ON idflow.%I FOR SELECT TO PUBLIC'
