@@ -358,17 +358,17 @@ apply_change(Request *req, Change *change, bool trying, char **held_by, StringIn
 /* ---------------------------------------------------------------- the context */
 
 /*
- * Restore the settings that the request was made under.  pg_temp is put last
+ * Restore the settings that a change was drafted under.  pg_temp is put last
  * where the path doesn't name it, lest the approver's temporary objects get
  * before what the requester's code means.
  */
 static void
-restore_context(Request *req)
+restore_context(Change *change)
 {
-	for (int i = 0; i + 1 < list_length(req->context); i += 2)
+	for (int i = 0; i + 1 < list_length(change->context); i += 2)
 	{
-		const char *name = list_nth(req->context, i);
-		const char *value = list_nth(req->context, i + 1);
+		const char *name = list_nth(change->context, i);
+		const char *value = list_nth(change->context, i + 1);
 		const char *now = GetConfigOption(name, true, false);
 
 		if (strcmp(name, "search_path") == 0 && strstr(value, "pg_temp") == NULL)
@@ -414,9 +414,9 @@ apply_changes(Request *req, List *changes, bool trying, char **held_by,
 	{
 		become(&save, roleid, 0);
 		nest = NewGUCNestLevel();
-		restore_context(req);
 		foreach(lc, changes)
 		{
+			restore_context(lfirst(lc));
 			outcome = apply_change(req, lfirst(lc), trying, held_by, report);
 			if (outcome != APPLY_DONE)
 			{

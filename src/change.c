@@ -8,22 +8,42 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 
+#include "heapstore.h"
 #include "idflow.h"
 
-static StorePlan insert_change = {
-	"INSERT INTO idflow.change_data (request, seq, revision, target, target_name, operation,"
-	" layout, gates, key_columns, key, old_columns, old_image, new_columns, new_image, written, key_hash)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
-	16, {INT8OID, INT4OID, INT4OID, REGCLASSOID, TEXTOID, TEXTOID, INT8OID, TEXTARRAYOID,
-	INT2ARRAYOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID, INT2ARRAYOID,
-	INT8OID}
+/* Columns of idflow.change_data. */
+enum
+{
+	CH_REQUEST = 1,
+	CH_SEQ,
+	CH_COUNT,
+	CH_REVISION,
+	CH_TARGET,
+	CH_TARGET_NAME,
+	CH_OPERATION,
+	CH_LAYOUT,
+	CH_GATES,
+	CH_KEY_COLUMNS,
+	CH_KEY,
+	CH_KEY_HASH,
+	CH_OLD_COLUMNS,
+	CH_OLD_IMAGE,
+	CH_NEW_COLUMNS,
+	CH_NEW_IMAGE,
+	CH_WRITTEN,
+	CH_SUPERSEDED,
+	CH_SALT,
+	CH_CONTEXT
 };
+
+static StoreTable change_table = {"change_data"};
 
 static StorePlan update_change = {
 	"UPDATE idflow.change_data SET (revision, key_columns, key, old_columns, old_image,"
@@ -41,7 +61,7 @@ static StorePlan supersede_change = {
 
 #define CHANGE_COLUMNS \
 	"seq, revision, target, target_name, operation, layout, gates, key_columns, key," \
-	" old_columns, old_image, new_columns, new_image, written"
+	" old_columns, old_image, new_columns, new_image, written, salt, context"
 
 static StorePlan select_changes = {
 	"SELECT " CHANGE_COLUMNS " FROM idflow.change_data"
@@ -77,38 +97,68 @@ written_datum(Change *change, char *isnull)
 	return PointerGetDatum(construct_array(values, n, INT2OID, 2, true, TYPALIGN_SHORT));
 }
 
+static void
+set_image(StoreRow *row, AttrNumber columns, AttrNumber image_column, Image *image)
+{
+	char		columns_null;
+	char		image_null;
+
+	image_to_datums(image, &row->values[columns - 1], &columns_null,
+					&row->values[image_column - 1], &image_null);
+	row->nulls[columns - 1] = columns_null == 'n';
+	row->nulls[image_column - 1] = image_null == 'n';
+}
+
+static bytea *
+make_salt(void)
+{
+	bytea	   *salt = palloc(VARHDRSZ + 16);
+
+	SET_VARSIZE(salt, VARHDRSZ + 16);
+	if (!pg_strong_random(VARDATA(salt), 16))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random bytes")));
+	return salt;
+}
+
 /*
- * change_add: store a new change of a request; gives it its number.
+ * change_add: store a new change of a request; gives it its number, its salt
+ * and the settings of the moment.
  */
 void
 change_add(Request *req, Change *change)
 {
-	Datum		values[16];
-	char		nulls[17];
-	UserSwitch	save;
+	StoreRow	row;
+	char		isnull;
 
 	change->seq = ++req->nchanges;
 	change->revision = req->revision;
+	change->salt = make_salt();
+	if (change->context == NIL)
+		change->context = request_context();
 	req->changes = lappend(req->changes, change);
 
-	memset(nulls, ' ', sizeof(nulls));
-	store_begin(&save);
-	values[0] = Int64GetDatum(req->id);
-	values[1] = Int32GetDatum(change->seq);
-	values[2] = Int32GetDatum(change->revision);
-	values[3] = ObjectIdGetDatum(change->target);
-	values[4] = CStringGetTextDatum(change->target_name);
-	values[5] = CStringGetTextDatum(operation_name(change->operation));
-	values[6] = Int64GetDatum(change->layout->id);
-	values[7] = text_array_datum(change->gates);
-	image_to_datums(change->key, &values[8], &nulls[8], &values[9], &nulls[9]);
-	image_to_datums(change->old_image, &values[10], &nulls[10], &values[11], &nulls[11]);
-	image_to_datums(change->new_image, &values[12], &nulls[12], &values[13], &nulls[13]);
-	values[14] = written_datum(change, &nulls[14]);
-	nulls[15] = nulls[9];
-	values[15] = change->key ? Int64GetDatum(text_array_hash(values[9])) : (Datum) 0;
-	store_exec(&insert_change, values, nulls, false);
-	store_end(&save);
+	row_clear(&row);
+	row_set(&row, CH_REQUEST, Int64GetDatum(req->id));
+	row_set(&row, CH_SEQ, Int32GetDatum(change->seq));
+	row_set(&row, CH_COUNT, Int32GetDatum(1));
+	row_set(&row, CH_REVISION, Int32GetDatum(change->revision));
+	row_set(&row, CH_TARGET, ObjectIdGetDatum(change->target));
+	row_set_text(&row, CH_TARGET_NAME, change->target_name);
+	row_set_text(&row, CH_OPERATION, operation_name(change->operation));
+	row_set(&row, CH_LAYOUT, Int64GetDatum(change->layout->id));
+	row_set(&row, CH_GATES, text_array_datum(change->gates));
+	set_image(&row, CH_KEY_COLUMNS, CH_KEY, change->key);
+	if (change->key)
+		row_set(&row, CH_KEY_HASH, Int64GetDatum(text_array_hash(row.values[CH_KEY - 1])));
+	set_image(&row, CH_OLD_COLUMNS, CH_OLD_IMAGE, change->old_image);
+	set_image(&row, CH_NEW_COLUMNS, CH_NEW_IMAGE, change->new_image);
+	row.values[CH_WRITTEN - 1] = written_datum(change, &isnull);
+	row.nulls[CH_WRITTEN - 1] = isnull == 'n';
+	row_set(&row, CH_SALT, PointerGetDatum(change->salt));
+	row_set(&row, CH_CONTEXT, text_array_datum(change->context));
+	store_insert(&change_table, &row);
 }
 
 /*
@@ -207,6 +257,12 @@ change_from_row(HeapTuple row)
 		for (int i = 0; i < n; i++)
 			change->written = bms_add_member(change->written, DatumGetInt16(values[i]));
 	}
+	value = spi_datum(row, 15, &isnull);
+	if (!isnull)
+		change->salt = DatumGetByteaPCopy(value);
+	value = spi_datum(row, 16, &isnull);
+	if (!isnull)
+		change->context = text_array_list(value);
 	change->layout = layout_by_id(spi_int64(row, 6));
 	return change;
 }
@@ -288,10 +344,10 @@ image_digests(Request *req)
 
 		appendStringInfo(&buf, "%s\"%d\": {", sep, change->seq);
 		if (change->old_image)
-			appendStringInfo(&buf, "\"old\": \"%s\"", image_digest(change->old_image));
+			appendStringInfo(&buf, "\"old\": \"%s\"", image_digest(change->old_image, change->salt));
 		if (change->new_image)
 			appendStringInfo(&buf, "%s\"new\": \"%s\"", change->old_image ? ", " : "",
-							 image_digest(change->new_image));
+							 image_digest(change->new_image, change->salt));
 		appendStringInfoChar(&buf, '}');
 		sep = ", ";
 	}

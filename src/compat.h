@@ -68,4 +68,12 @@ planned_inserted_cols(PlannedStmt *stmt, RangeTblEntry *rte)
 	ExecCheckIndexConstraints(rri, slot, estate, conflict, indexes)
 #endif
 
+/* simple_heap_update() tells since 16 which indexes need an entry. */
+#if PG_VERSION_NUM >= 160000
+#define heap_update_simply(rel, tid, tuple) \
+	do { TU_UpdateIndexes update_indexes_; simple_heap_update(rel, tid, tuple, &update_indexes_); } while (0)
+#else
+#define heap_update_simply(rel, tid, tuple) simple_heap_update(rel, tid, tuple)
+#endif
+
 #endif							/* IDFLOW_COMPAT_H */

@@ -22,6 +22,7 @@
 #include "lib/stringinfo.h"
 #include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
+#include "storage/itemptr.h"
 #include "utils/jsonb.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
@@ -216,7 +217,7 @@ extern void image_to_datums(Image *image, Datum *columns, char *columns_null,
 							Datum *values, char *values_null);
 extern const char *image_value(Image *image, int position, bool *found);
 extern void image_set(Image *image, int position, const char *value);
-extern char *image_digest(Image *image);
+extern char *image_digest(Image *image, bytea *salt);
 extern void set_if_different(const char *name, const char *value);
 extern int	transmission_modes_begin(void);
 extern void transmission_modes_end(int nestlevel);
@@ -238,6 +239,8 @@ typedef struct Change
 	Image	   *new_image;		/* INSERT: all; UPDATE: touched columns */
 	Bitmapset  *written;		/* INSERT: positions the statement named */
 	bool		written_known;
+	bytea	   *salt;			/* keeps digests from being guessed */
+	List	   *context;		/* settings: name, value, name, value ... */
 
 	/* the rows in the target's present shape, once row_load() has made them */
 	HeapTuple	old_row;		/* UPDATE, DELETE: as drafted upon */
@@ -280,7 +283,7 @@ typedef struct Request
 	List	   *passed;			/* names of workflows it went through */
 	List	   *editors;		/* principals who edited drafts */
 	char	   *role;			/* database role it is applied as */
-	List	   *context;		/* name, value, name, value ... */
+	ItemPointerData tid;		/* where its row is */
 	const char *acting;			/* who moves it now; for events */
 	const char *acting_via;
 	bool		is_new;
@@ -299,6 +302,7 @@ extern void request_close(Request *req, const char *state);
 extern bool request_is_closed(Request *req);
 extern Activity *request_activity(Request *req);
 extern char *request_full_state(Request *req);
+extern List *request_context(void);
 extern void request_participant(Request *req, const char *principal, bool acted);
 extern Event *request_event(Request *req, const char *actor, const char *via,
 							const char *transition, const char *comment);

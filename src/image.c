@@ -46,6 +46,7 @@ typedef struct LayoutById
 
 static HTAB *current_layouts = NULL;
 static HTAB *layouts_by_id = NULL;
+static Oid	layout_relid = InvalidOid;	/* idflow.layout */
 
 /*
  * A relation changed, maybe because a column was renamed.  Invalidation
@@ -72,9 +73,17 @@ static void
 layout_init(void)
 {
 	HASHCTL		ctl;
+	Oid			relid = extension_relid("layout");
 
 	if (current_layouts)
+	{
+		/* the extension was made anew: ids start over */
+		if (relid != layout_relid)
+			layout_relcache_callback((Datum) 0, InvalidOid);
+		layout_relid = relid;
 		return;
+	}
+	layout_relid = relid;
 	memset(&ctl, 0, sizeof(ctl));
 	ctl.keysize = sizeof(int64);
 	ctl.entrysize = sizeof(LayoutById);
@@ -484,11 +493,13 @@ image_set(Image *image, int position, const char *value)
 }
 
 /*
- * image_digest: SHA-256 over columns and values, as hex digits.  Lengths go
- * in before the values so that no two images have the same bytes.
+ * image_digest: SHA-256 over a salt, columns and values, as hex digits.  The
+ * salt is stored with the change and shown to nobody, lest a value be found by
+ * trying all there are.  Lengths go in before the values so that no two images
+ * have the same bytes.
  */
 char *
-image_digest(Image *image)
+image_digest(Image *image, bytea *salt)
 {
 	StringInfoData buf;
 	bytea	   *bytes;
@@ -496,6 +507,8 @@ image_digest(Image *image)
 	char	   *result;
 
 	initStringInfo(&buf);
+	if (salt)
+		appendBinaryStringInfo(&buf, VARDATA_ANY(salt), VARSIZE_ANY_EXHDR(salt));
 	for (int i = 0; i < image->n; i++)
 	{
 		int			column = image->columns ? image->columns[i] : i + 1;

@@ -27,6 +27,7 @@
 #include "utils/typcache.h"
 
 #include "compat.h"
+#include "heapstore.h"
 #include "idflow.h"
 
 /* A key that a draft asks for. */
@@ -51,9 +52,14 @@ static StorePlan select_key = {
 
 static StorePlan delete_keys = {
 	"DELETE FROM idflow.pending_key WHERE request OPERATOR(pg_catalog.=) $1"
-	" AND ($2 OPERATOR(pg_catalog.=) 0 OR seq OPERATOR(pg_catalog.=) $2)",
+	" AND seq OPERATOR(pg_catalog.=) $2",
 	2, {INT8OID, INT4OID}
 };
+
+/* idflow.pending_key's column request */
+#define PK_REQUEST 4
+
+static StoreTable pending_table = {"pending_key"};
 
 /*
  * The hash of a key.  A type without a hash function is hashed as text, which
@@ -265,7 +271,8 @@ pending_keys_add(Request *req, Change *change, Oid relid, List *keys)
 }
 
 /*
- * pending_keys_drop: let go of the keys of a request, or of one change of it.
+ * pending_keys_drop: let go of the keys of one change, or, seq being 0, of all
+ * of a request.
  */
 void
 pending_keys_drop(Request *req, int seq)
@@ -273,6 +280,11 @@ pending_keys_drop(Request *req, int seq)
 	UserSwitch	save;
 	Datum		values[2] = {Int64GetDatum(req->id), Int32GetDatum(seq)};
 
+	if (seq == 0)
+	{
+		store_delete(&pending_table, PK_REQUEST, req->id);
+		return;
+	}
 	store_begin(&save);
 	store_exec(&delete_keys, values, NULL, false);
 	store_end(&save);

@@ -17,45 +17,66 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/memutils.h"
 #include "utils/varlena.h"
 
+#include "heapstore.h"
 #include "idflow.h"
 
 PG_FUNCTION_INFO_V1(idflow_is_state);
 
-#define REQUEST_COLUMNS \
-	"id, workflow, version, title, state, activity, activity_state, requester," \
-	" subject, parent, opened_at, closed_at, revision, workflow_id, position, task," \
-	" persisted, steps, events, changes, passed, editors, requested_role, context"
-
-#define REQUEST_TYPES \
-	{INT8OID, TEXTOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, \
-	 TEXTOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID, INT8OID, INT4OID, INT8OID, \
-	 BOOLOID, INT4OID, INT4OID, INT4OID, TEXTARRAYOID, TEXTARRAYOID, NAMEOID, TEXTARRAYOID}
-
-#define REQUEST_NCOLUMNS 24
-
-/* Columns of an event beside its request, and how many go with a request. */
-#define EVENT_COLUMNS \
-	"seq, at, actor, on_behalf_of, via, activity, transition, from_state, to_state, comment, data"
-#define EVENT_TYPES \
-	{INT4OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID}
-#define EVENT_NCOLUMNS 11
-#define MAX_EVENTS 2
-
-/*
- * A request is written together with up to MAX_EVENTS events, and its pending
- * keys let go, in one statement: starting a statement costs as much as a row.
- */
-typedef enum WriteKind
+/* Columns of idflow.request. */
+enum
 {
-	WRITE_INSERT,
-	WRITE_UPDATE,
-	WRITE_CLOSE
-} WriteKind;
+	REQ_ID = 1,
+	REQ_WORKFLOW,
+	REQ_VERSION,
+	REQ_TITLE,
+	REQ_STATE,
+	REQ_ACTIVITY,
+	REQ_ACTIVITY_STATE,
+	REQ_REQUESTER,
+	REQ_SUBJECT,
+	REQ_PARENT,
+	REQ_OPENED_AT,
+	REQ_CLOSED_AT,
+	REQ_REVISION,
+	REQ_WORKFLOW_ID,
+	REQ_POSITION,
+	REQ_TASK,
+	REQ_PERSISTED,
+	REQ_STEPS,
+	REQ_EVENTS,
+	REQ_CHANGES,
+	REQ_PASSED,
+	REQ_EDITORS,
+	REQ_ROLE,
+	REQ_TID						/* ctid, behind them in the queries */
+};
 
-static StorePlan write_plans[WRITE_CLOSE + 1][MAX_EVENTS + 1];
+/* Columns of idflow.event. */
+enum
+{
+	EV_REQUEST = 1,
+	EV_SEQ,
+	EV_AT,
+	EV_ACTOR,
+	EV_ON_BEHALF_OF,
+	EV_VIA,
+	EV_ACTIVITY,
+	EV_TRANSITION,
+	EV_FROM_STATE,
+	EV_TO_STATE,
+	EV_COMMENT,
+	EV_DATA
+};
+
+static StoreTable request_table = {"request"};
+static StoreTable event_table = {"event"};
+
+#define REQUEST_COLUMNS \
+	"r.id, r.workflow, r.version, r.title, r.state, r.activity, r.activity_state, r.requester," \
+	" r.subject, r.parent, r.opened_at, r.closed_at, r.revision, r.workflow_id, r.position, r.task," \
+	" r.persisted, r.steps, r.events, r.changes, r.passed, r.editors, r.requested_role, r.ctid"
 
 static StorePlan lock_request = {
 	"SELECT " REQUEST_COLUMNS " FROM idflow.request r WHERE id OPERATOR(pg_catalog.=) $1 FOR UPDATE",
@@ -63,19 +84,10 @@ static StorePlan lock_request = {
 };
 
 static StorePlan lock_request_of_task = {
-	"SELECT r.id, r.workflow, r.version, r.title, r.state, r.activity, r.activity_state, r.requester,"
-	" r.subject, r.parent, r.opened_at, r.closed_at, r.revision, r.workflow_id, r.position, r.task,"
-	" r.persisted, r.steps, r.events, r.changes, r.passed, r.editors, r.requested_role, r.context"
+	"SELECT " REQUEST_COLUMNS
 	" FROM idflow.request r, idflow.task t"
 	" WHERE t.id OPERATOR(pg_catalog.=) $1 AND r.id OPERATOR(pg_catalog.=) t.request FOR UPDATE OF r",
 	1, {INT8OID}
-};
-
-static StorePlan insert_event = {
-	"INSERT INTO idflow.event (request, " EVENT_COLUMNS ")"
-	" VALUES ($12, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-	EVENT_NCOLUMNS + 1, {INT4OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-	TEXTOID, TEXTOID, JSONBOID, INT8OID}
 };
 
 static StorePlan insert_participant = {
@@ -89,7 +101,7 @@ static StorePlan insert_participant = {
  * search_path, because the table's triggers may depend on it, and those named
  * in idflow.context.  Names and values in turn.
  */
-static List *
+List *
 request_context(void)
 {
 	List	   *result = NIL;
@@ -130,7 +142,6 @@ request_create(const char *actor)
 	req->opened_at = GetCurrentTimestamp();
 	req->revision = 1;
 	req->role = GetUserNameFromId(GetUserId(), false);
-	req->context = request_context();
 	req->is_new = true;
 	req->changes_loaded = true;
 	return req;
@@ -153,43 +164,37 @@ static Request *
 request_from_row(HeapTuple row)
 {
 	Request    *req = palloc0(sizeof(Request));
-	int64		workflow_id;
-	char	   *full_state;
+	int64		workflow_id = spi_int64(row, REQ_WORKFLOW_ID);
+	char	   *full_state = spi_text(row, REQ_ACTIVITY_STATE);
 	bool		isnull;
-	Datum		value;
 
-	req->id = spi_int64(row, 1);
-	req->title = spi_text(row, 4);
-	req->state = intern_state(spi_text(row, 5));
-	full_state = spi_text(row, 7);
-	req->requester = spi_text(row, 8);
-	req->subject = spi_text(row, 9);
-	req->parent = spi_int64(row, 10);
-	req->opened_at = spi_int64(row, 11);
-	req->closed_at = spi_int64(row, 12);
-	req->revision = spi_int32(row, 13);
-	workflow_id = spi_int64(row, 14);
-	req->position = spi_int32(row, 15);
-	req->task = spi_int64(row, 16);
-	req->persisted = DatumGetBool(spi_datum(row, 17, &isnull));
-	req->steps = spi_int32(row, 18);
-	req->nevents = spi_int32(row, 19);
-	req->nchanges = spi_int32(row, 20);
-	value = spi_datum(row, 21, &isnull);
-	req->passed = text_array_list(value);
-	value = spi_datum(row, 22, &isnull);
-	req->editors = text_array_list(value);
-	req->role = spi_text(row, 23);
-	value = spi_datum(row, 24, &isnull);
-	req->context = text_array_list(value);
-	if (workflow_id != 0)
-		req->workflow = workflow_by_id(workflow_id);
+	req->id = spi_int64(row, REQ_ID);
+	req->title = spi_text(row, REQ_TITLE);
+	req->state = intern_state(spi_text(row, REQ_STATE));
+	req->requester = spi_text(row, REQ_REQUESTER);
+	req->subject = spi_text(row, REQ_SUBJECT);
+	req->parent = spi_int64(row, REQ_PARENT);
+	req->opened_at = spi_int64(row, REQ_OPENED_AT);
+	req->closed_at = spi_int64(row, REQ_CLOSED_AT);
+	req->revision = spi_int32(row, REQ_REVISION);
+	req->position = spi_int32(row, REQ_POSITION);
+	req->task = spi_int64(row, REQ_TASK);
+	req->persisted = DatumGetBool(spi_datum(row, REQ_PERSISTED, &isnull));
+	req->steps = spi_int32(row, REQ_STEPS);
+	req->nevents = spi_int32(row, REQ_EVENTS);
+	req->nchanges = spi_int32(row, REQ_CHANGES);
+	req->passed = text_array_list(spi_datum(row, REQ_PASSED, &isnull));
+	req->editors = text_array_list(spi_datum(row, REQ_EDITORS, &isnull));
+	req->role = spi_text(row, REQ_ROLE);
+	req->tid = *(ItemPointer) DatumGetPointer(spi_datum(row, REQ_TID, &isnull));
 	if (full_state)
 	{
 		char	   *dash = strchr(full_state, '-');
 
 		req->activity_state = dash ? dash + 1 : full_state;
 	}
+	if (workflow_id != 0)
+		req->workflow = workflow_by_id(workflow_id);
 	return req;
 }
 
@@ -344,74 +349,26 @@ request_is_closed(Request *req)
 	return req->closed_at != 0;
 }
 
-/* The statement that writes a request with n events. */
-static StorePlan *
-write_plan(WriteKind kind, int n)
-{
-	static const Oid request_types[] = REQUEST_TYPES;
-	static const Oid event_types[] = EVENT_TYPES;
-	StorePlan  *plan = &write_plans[kind][n];
-	StringInfoData sql;
-	const char *sep = "WITH ";
-
-	if (plan->sql)
-		return plan;
-
-	initStringInfo(&sql);
-	plan->nargs = REQUEST_NCOLUMNS;
-	memcpy(plan->argtypes, request_types, sizeof(request_types));
-	if (n > 0)
-	{
-		appendStringInfoString(&sql, "WITH e AS (INSERT INTO idflow.event (request, " EVENT_COLUMNS ") VALUES ");
-		for (int i = 0; i < n; i++)
-		{
-			appendStringInfoString(&sql, i == 0 ? "($1" : ", ($1");
-			for (int k = 0; k < EVENT_NCOLUMNS; k++)
-			{
-				plan->argtypes[plan->nargs++] = event_types[k];
-				appendStringInfo(&sql, ", $%d", plan->nargs);
-			}
-			appendStringInfoChar(&sql, ')');
-		}
-		appendStringInfoString(&sql, ") ");
-		sep = ", ";
-	}
-	if (kind == WRITE_CLOSE)
-		appendStringInfo(&sql, "%sk AS (DELETE FROM idflow.pending_key WHERE request OPERATOR(pg_catalog.=) $1) ", sep);
-	if (kind == WRITE_INSERT)
-	{
-		appendStringInfoString(&sql, "INSERT INTO idflow.request (" REQUEST_COLUMNS ") VALUES (");
-		for (int i = 1; i <= REQUEST_NCOLUMNS; i++)
-			appendStringInfo(&sql, "%s$%d", i > 1 ? ", " : "", i);
-		appendStringInfoChar(&sql, ')');
-	}
-	else
-	{
-		appendStringInfoString(&sql, "UPDATE idflow.request SET (" REQUEST_COLUMNS ") = ROW (");
-		for (int i = 1; i <= REQUEST_NCOLUMNS; i++)
-			appendStringInfo(&sql, "%s$%d", i > 1 ? ", " : "", i);
-		appendStringInfoString(&sql, ") WHERE id OPERATOR(pg_catalog.=) $1");
-	}
-	plan->sql = MemoryContextStrdup(TopMemoryContext, sql.data);
-	return plan;
-}
-
-/* The arguments of an event, from a place in the arrays on. */
 static void
-event_values(Request *req, Event *event, Datum *values, char *nulls)
+write_event(Request *req, Event *event)
 {
-	values[0] = Int32GetDatum(++req->nevents);
-	values[1] = TimestampTzGetDatum(GetCurrentTimestamp());
-	values[2] = text_datum(event->actor, &nulls[2]);
-	values[3] = text_datum(event->on_behalf_of, &nulls[3]);
-	values[4] = text_datum(event->via, &nulls[4]);
-	values[5] = text_datum(event->activity, &nulls[5]);
-	values[6] = text_datum(event->transition, &nulls[6]);
-	values[7] = text_datum(event->from_state, &nulls[7]);
-	values[8] = text_datum(event->to_state, &nulls[8]);
-	values[9] = text_datum(event->comment, &nulls[9]);
-	nulls[10] = event->data ? ' ' : 'n';
-	values[10] = event->data ? JsonbPGetDatum(event->data) : (Datum) 0;
+	StoreRow	row;
+
+	row_clear(&row);
+	row_set(&row, EV_REQUEST, Int64GetDatum(req->id));
+	row_set(&row, EV_SEQ, Int32GetDatum(++req->nevents));
+	row_set(&row, EV_AT, TimestampTzGetDatum(GetCurrentTimestamp()));
+	row_set_text(&row, EV_ACTOR, event->actor);
+	row_set_text(&row, EV_ON_BEHALF_OF, event->on_behalf_of);
+	row_set_text(&row, EV_VIA, event->via);
+	row_set_text(&row, EV_ACTIVITY, event->activity);
+	row_set_text(&row, EV_TRANSITION, event->transition);
+	row_set_text(&row, EV_FROM_STATE, event->from_state);
+	row_set_text(&row, EV_TO_STATE, event->to_state);
+	row_set_text(&row, EV_COMMENT, event->comment);
+	if (event->data)
+		row_set(&row, EV_DATA, JsonbPGetDatum(event->data));
+	store_insert(&event_table, &row);
 }
 
 /*
@@ -420,76 +377,54 @@ event_values(Request *req, Event *event, Datum *values, char *nulls)
 void
 request_write(Request *req)
 {
-	UserSwitch	save;
-	Datum		values[REQUEST_NCOLUMNS + MAX_EVENTS * EVENT_NCOLUMNS];
-	char		nulls[REQUEST_NCOLUMNS + MAX_EVENTS * EVENT_NCOLUMNS + 1];
+	StoreRow	row;
 	Activity   *activity = request_activity(req);
 	NameData	role;
-	int			n = 0;
-	WriteKind	kind = WRITE_UPDATE;
+	ListCell   *lc;
 
-	if (req->is_new)
-		kind = WRITE_INSERT;
-	else if (req->keys_free)
-		kind = WRITE_CLOSE;
-	if (req->is_new && req->keys_free)
+	foreach(lc, req->events)
+		write_event(req, lfirst(lc));
+	req->events = NIL;
+	if (req->keys_free)
 		pending_keys_drop(req, 0);
 	req->keys_free = false;
 
-	store_begin(&save);
-	memset(nulls, ' ', sizeof(nulls));
-
-	/* the last two go with the request, earlier ones by themselves */
-	while (list_length(req->events) > MAX_EVENTS)
-	{
-		event_values(req, linitial(req->events), values, nulls);
-		values[EVENT_NCOLUMNS] = Int64GetDatum(req->id);
-		nulls[EVENT_NCOLUMNS] = ' ';
-		store_exec(&insert_event, values, nulls, false);
-		req->events = list_delete_first(req->events);
-	}
-	while (req->events != NIL)
-	{
-		event_values(req, linitial(req->events),
-					 values + REQUEST_NCOLUMNS + n * EVENT_NCOLUMNS,
-					 nulls + REQUEST_NCOLUMNS + n * EVENT_NCOLUMNS);
-		req->events = list_delete_first(req->events);
-		n++;
-	}
-
-	memset(nulls, ' ', REQUEST_NCOLUMNS);
+	row_clear(&row);
 	namestrcpy(&role, req->role);
-	values[0] = Int64GetDatum(req->id);
-	values[1] = text_datum(req->workflow ? req->workflow->name : NULL, &nulls[1]);
-	values[2] = Int32GetDatum(req->workflow ? req->workflow->version : 0);
-	values[3] = text_datum(req->title, &nulls[3]);
-	values[4] = CStringGetTextDatum(req->state);
-	values[5] = text_datum(activity ? activity->name : NULL, &nulls[5]);
-	values[6] = text_datum(request_full_state(req), &nulls[6]);
-	values[7] = CStringGetTextDatum(req->requester);
-	values[8] = text_datum(req->subject, &nulls[8]);
-	values[9] = Int64GetDatum(req->parent);
-	values[10] = TimestampTzGetDatum(req->opened_at);
-	values[11] = TimestampTzGetDatum(req->closed_at);
-	values[12] = Int32GetDatum(req->revision);
-	values[13] = Int64GetDatum(req->workflow ? req->workflow->id : 0);
-	values[14] = Int32GetDatum(req->position);
-	values[15] = Int64GetDatum(req->task);
-	values[16] = BoolGetDatum(req->persisted);
-	values[17] = Int32GetDatum(req->steps);
-	values[18] = Int32GetDatum(req->nevents);
-	values[19] = Int32GetDatum(req->nchanges);
-	values[20] = text_array_datum(req->passed);
-	values[21] = text_array_datum(req->editors);
-	values[22] = NameGetDatum(&role);
-	values[23] = text_array_datum(req->context);
-	nulls[2] = nulls[13] = req->workflow ? ' ' : 'n';
-	nulls[9] = req->parent ? ' ' : 'n';
-	nulls[11] = req->closed_at ? ' ' : 'n';
-	nulls[14] = req->position ? ' ' : 'n';
-	nulls[15] = req->task ? ' ' : 'n';
+	row_set(&row, REQ_ID, Int64GetDatum(req->id));
+	if (req->workflow)
+	{
+		row_set_text(&row, REQ_WORKFLOW, req->workflow->name);
+		row_set(&row, REQ_VERSION, Int32GetDatum(req->workflow->version));
+		row_set(&row, REQ_WORKFLOW_ID, Int64GetDatum(req->workflow->id));
+	}
+	row_set_text(&row, REQ_TITLE, req->title);
+	row_set_text(&row, REQ_STATE, req->state);
+	row_set_text(&row, REQ_ACTIVITY, activity ? activity->name : NULL);
+	row_set_text(&row, REQ_ACTIVITY_STATE, request_full_state(req));
+	row_set_text(&row, REQ_REQUESTER, req->requester);
+	row_set_text(&row, REQ_SUBJECT, req->subject);
+	if (req->parent)
+		row_set(&row, REQ_PARENT, Int64GetDatum(req->parent));
+	row_set(&row, REQ_OPENED_AT, TimestampTzGetDatum(req->opened_at));
+	if (req->closed_at)
+		row_set(&row, REQ_CLOSED_AT, TimestampTzGetDatum(req->closed_at));
+	row_set(&row, REQ_REVISION, Int32GetDatum(req->revision));
+	if (req->position)
+		row_set(&row, REQ_POSITION, Int32GetDatum(req->position));
+	if (req->task)
+		row_set(&row, REQ_TASK, Int64GetDatum(req->task));
+	row_set(&row, REQ_PERSISTED, BoolGetDatum(req->persisted));
+	row_set(&row, REQ_STEPS, Int32GetDatum(req->steps));
+	row_set(&row, REQ_EVENTS, Int32GetDatum(req->nevents));
+	row_set(&row, REQ_CHANGES, Int32GetDatum(req->nchanges));
+	row_set(&row, REQ_PASSED, text_array_datum(req->passed));
+	row_set(&row, REQ_EDITORS, text_array_datum(req->editors));
+	row_set(&row, REQ_ROLE, NameGetDatum(&role));
 
-	store_exec(write_plan(kind, n), values, nulls, false);
+	if (req->is_new)
+		store_insert_at(&request_table, &row, &req->tid);
+	else
+		store_update(&request_table, &req->tid, &row);
 	req->is_new = false;
-	store_end(&save);
 }

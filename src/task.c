@@ -18,22 +18,56 @@
 #include "utils/builtins.h"
 #include "utils/json.h"
 
+#include "heapstore.h"
 #include "idflow.h"
 #include "task.h"
 
-static StorePlan insert_task = {
-	"INSERT INTO idflow.task (id, request, workflow_id, position, activity, activity_state, opened_at)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7)",
-	7, {INT8OID, INT8OID, INT8OID, INT4OID, TEXTOID, TEXTOID, TIMESTAMPTZOID}
+/* Columns of idflow.task. */
+enum
+{
+	TK_ID = 1,
+	TK_REQUEST,
+	TK_WORKFLOW_ID,
+	TK_POSITION,
+	TK_ACTIVITY,
+	TK_ACTIVITY_STATE,
+	TK_STATE,
+	TK_OUTCOME,
+	TK_OPENED_AT,
+	TK_CLOSED_AT,
+	TK_DUE_AT,
+	TK_CLAIMED_BY,
+	TK_CLAIMED_AT
 };
 
-/* the common case: one candidate */
-static StorePlan insert_task_and_candidate = {
-	"WITH c AS (INSERT INTO idflow.candidate (task, request, key, source) VALUES ($1, $2, $8, $9))"
-	" INSERT INTO idflow.task (id, request, workflow_id, position, activity, activity_state, opened_at)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7)",
-	9, {INT8OID, INT8OID, INT8OID, INT4OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID}
+/* Columns of idflow.candidate. */
+enum
+{
+	CA_TASK = 1,
+	CA_REQUEST,
+	CA_KEY,
+	CA_SOURCE
 };
+
+/* Columns of idflow.vote. */
+enum
+{
+	VO_TASK = 1,
+	VO_SEQ,
+	VO_REQUEST,
+	VO_PRINCIPAL,
+	VO_ON_BEHALF_OF,
+	VO_VIA,
+	VO_VOTE,
+	VO_COMMENT,
+	VO_VOTED_AT,
+	VO_REVISION,
+	VO_SUPERSEDED
+};
+
+static StoreTable task_table = {"task"};
+static StoreTable candidate_table = {"candidate"};
+static StoreTable vote_table = {"vote"};
 
 static StorePlan insert_candidates = {
 	"INSERT INTO idflow.candidate (task, request, key, source)"
@@ -43,34 +77,13 @@ static StorePlan insert_candidates = {
 
 static StorePlan delete_candidates = {
 	"DELETE FROM idflow.candidate WHERE task OPERATOR(pg_catalog.=) $1"
-	" AND ($2 IS NULL OR source OPERATOR(pg_catalog.=) $2)",
+	" AND source OPERATOR(pg_catalog.=) $2",
 	2, {INT8OID, TEXTOID}
-};
-
-static StorePlan delete_all_candidates = {
-	"DELETE FROM idflow.candidate WHERE task OPERATOR(pg_catalog.=) $1",
-	1, {INT8OID}
 };
 
 static StorePlan select_candidates = {
 	"SELECT key, source FROM idflow.candidate WHERE task OPERATOR(pg_catalog.=) $1",
 	1, {INT8OID}
-};
-
-static StorePlan close_task = {
-	"WITH c AS (DELETE FROM idflow.candidate WHERE task OPERATOR(pg_catalog.=) $1)"
-	" UPDATE idflow.task SET state = 'closed', outcome = $2, closed_at = $3"
-	" WHERE id OPERATOR(pg_catalog.=) $1 RETURNING claimed_by",
-	3, {INT8OID, TEXTOID, TIMESTAMPTZOID}
-};
-
-static StorePlan close_task_with_vote = {
-	"WITH c AS (DELETE FROM idflow.candidate WHERE task OPERATOR(pg_catalog.=) $1),"
-	" v AS (INSERT INTO idflow.vote (task, seq, request, principal, via, vote, comment, voted_at, revision)"
-	" VALUES ($1, $4, $5, $6, $7, $8, $9, $3, $10))"
-	" UPDATE idflow.task SET state = 'closed', outcome = $2, closed_at = $3"
-	" WHERE id OPERATOR(pg_catalog.=) $1 RETURNING claimed_by",
-	10, {INT8OID, TEXTOID, TIMESTAMPTZOID, INT4OID, INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT4OID}
 };
 
 static StorePlan move_task = {
@@ -118,7 +131,15 @@ expression_principals(Request *req, Activity *activity, ActorRule *rule)
 	return result;
 }
 
-/* The candidate keys that an activity's rules give now. */
+static List *
+add_key(List *keys, const char *prefix, const char *name)
+{
+	char	   *key = psprintf("%s%s", prefix, name);
+
+	return strings_contain(keys, key) ? keys : lappend(keys, key);
+}
+
+/* The candidate keys that an activity's rules give now, each once. */
 static List *
 rule_keys(Request *req, Activity *activity)
 {
@@ -131,12 +152,12 @@ rule_keys(Request *req, Activity *activity)
 		ActorRule  *rule = lfirst(lc);
 
 		if (rule->profile)
-			keys = lappend(keys, psprintf(KEY_PROFILE "%s", rule->profile));
+			keys = add_key(keys, KEY_PROFILE, rule->profile);
 		else if (rule->principal)
-			keys = lappend(keys, psprintf(KEY_PRINCIPAL "%s", rule->principal));
+			keys = add_key(keys, KEY_PRINCIPAL, rule->principal);
 		else
 			foreach(ln, expression_principals(req, activity, rule))
-				keys = lappend(keys, psprintf(KEY_PRINCIPAL "%s", (char *) lfirst(ln)));
+				keys = add_key(keys, KEY_PRINCIPAL, lfirst(ln));
 	}
 	return keys;
 }
@@ -162,18 +183,17 @@ static void
 drop_candidates(int64 task, const char *source)
 {
 	Datum		values[2];
-	char		nulls[3] = "  ";
 	UserSwitch	save;
 
-	values[0] = Int64GetDatum(task);
-	store_begin(&save);
-	if (source)
+	if (source == NULL)
 	{
-		values[1] = text_datum(source, &nulls[1]);
-		store_exec(&delete_candidates, values, nulls, false);
+		store_delete(&candidate_table, CA_TASK, task);
+		return;
 	}
-	else
-		store_exec(&delete_all_candidates, values, NULL, false);
+	values[0] = Int64GetDatum(task);
+	values[1] = CStringGetTextDatum(source);
+	store_begin(&save);
+	store_exec(&delete_candidates, values, NULL, false);
 	store_end(&save);
 }
 
@@ -217,8 +237,8 @@ task_open(Request *req)
 	Activity   *activity = request_activity(req);
 	List	   *keys = rule_keys(req, activity);
 	const char *source = "Actor";
-	Datum		values[9];
-	UserSwitch	save;
+	StoreRow	row;
+	ListCell   *lc;
 
 	/* an Action that names nobody is the requester's */
 	if (activity->actors == NIL &&
@@ -229,24 +249,26 @@ task_open(Request *req)
 	}
 
 	req->task = nextval_internal(extension_relid("task_id_seq"), false);
-	values[0] = Int64GetDatum(req->task);
-	values[1] = Int64GetDatum(req->id);
-	values[2] = Int64GetDatum(req->workflow->id);
-	values[3] = Int32GetDatum(req->position);
-	values[4] = CStringGetTextDatum(activity->name);
-	values[5] = CStringGetTextDatum(request_full_state(req));
-	values[6] = TimestampTzGetDatum(GetCurrentTimestamp());
-	if (list_length(keys) == 1)
+	row_clear(&row);
+	row_set(&row, TK_ID, Int64GetDatum(req->task));
+	row_set(&row, TK_REQUEST, Int64GetDatum(req->id));
+	row_set(&row, TK_WORKFLOW_ID, Int64GetDatum(req->workflow->id));
+	row_set(&row, TK_POSITION, Int32GetDatum(req->position));
+	row_set_text(&row, TK_ACTIVITY, activity->name);
+	row_set_text(&row, TK_ACTIVITY_STATE, request_full_state(req));
+	row_set_text(&row, TK_STATE, "open");
+	row_set(&row, TK_OPENED_AT, TimestampTzGetDatum(GetCurrentTimestamp()));
+	store_insert(&task_table, &row);
+
+	row_clear(&row);
+	foreach(lc, keys)
 	{
-		values[7] = CStringGetTextDatum(linitial(keys));
-		values[8] = CStringGetTextDatum(source);
+		row_set(&row, CA_TASK, Int64GetDatum(req->task));
+		row_set(&row, CA_REQUEST, Int64GetDatum(req->id));
+		row_set_text(&row, CA_KEY, lfirst(lc));
+		row_set_text(&row, CA_SOURCE, source);
+		store_insert(&candidate_table, &row);
 	}
-	store_begin(&save);
-	store_exec(list_length(keys) == 1 ? &insert_task_and_candidate : &insert_task,
-			   values, NULL, false);
-	store_end(&save);
-	if (list_length(keys) > 1)
-		store_candidates(req, keys, source);
 	record_candidates(req, activity, keys);
 }
 
@@ -291,39 +313,38 @@ task_candidates_again(Request *req)
 char *
 task_close(Request *req, const char *outcome, Vote *vote)
 {
-	MemoryContext cxt = CurrentMemoryContext;
-	Datum		values[10];
-	char		nulls[11];
-	UserSwitch	save;
+	StoreRow	row;
+	ItemPointerData tid;
 	char	   *claimed_by = NULL;
+	Datum		now = TimestampTzGetDatum(GetCurrentTimestamp());
 
 	if (req->task == 0)
 		return NULL;
-	memset(nulls, ' ', sizeof(nulls));
-	values[0] = Int64GetDatum(req->task);
-	values[1] = CStringGetTextDatum(outcome);
-	values[2] = TimestampTzGetDatum(GetCurrentTimestamp());
 	if (vote)
 	{
+		row_clear(&row);
+		row_set(&row, VO_TASK, Int64GetDatum(req->task));
 		/* events only grow, so their number serves as the vote's */
-		values[3] = Int32GetDatum(req->nevents + 1);
-		values[4] = Int64GetDatum(req->id);
-		values[5] = CStringGetTextDatum(vote->principal);
-		values[6] = CStringGetTextDatum(vote->via);
-		values[7] = CStringGetTextDatum(vote->vote);
-		values[8] = text_datum(vote->comment, &nulls[8]);
-		values[9] = Int32GetDatum(req->revision);
+		row_set(&row, VO_SEQ, Int32GetDatum(req->nevents + 1));
+		row_set(&row, VO_REQUEST, Int64GetDatum(req->id));
+		row_set_text(&row, VO_PRINCIPAL, vote->principal);
+		row_set_text(&row, VO_VIA, vote->via);
+		row_set_text(&row, VO_VOTE, vote->vote);
+		row_set_text(&row, VO_COMMENT, vote->comment);
+		row_set(&row, VO_VOTED_AT, now);
+		row_set(&row, VO_REVISION, Int32GetDatum(req->revision));
+		row_set(&row, VO_SUPERSEDED, BoolGetDatum(false));
+		store_insert(&vote_table, &row);
 	}
-	store_begin(&save);
-	if (store_exec(vote ? &close_task_with_vote : &close_task, values, nulls, false) > 0)
-	{
-		HeapTuple	row = SPI_tuptable->vals[0];
-		MemoryContext spicxt = MemoryContextSwitchTo(cxt);
-
-		claimed_by = spi_text(row, 1);
-		MemoryContextSwitchTo(spicxt);
-	}
-	store_end(&save);
+	if (!store_fetch(&task_table, req->task, &row, &tid))
+		elog(ERROR, "task " INT64_FORMAT " is gone", req->task);
+	if (!row.nulls[TK_CLAIMED_BY - 1])
+		claimed_by = TextDatumGetCString(row.values[TK_CLAIMED_BY - 1]);
+	row_set_text(&row, TK_STATE, "closed");
+	row_set_text(&row, TK_OUTCOME, outcome);
+	row_set(&row, TK_CLOSED_AT, now);
+	store_update(&task_table, &tid, &row);
+	drop_candidates(req->task, NULL);
 	req->task = 0;
 	return claimed_by;
 }

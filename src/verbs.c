@@ -30,7 +30,7 @@ PG_FUNCTION_INFO_V1(idflow_bypass);
 
 static StorePlan blank_images = {
 	"UPDATE idflow.change_data SET key = NULL, key_columns = NULL, old_image = NULL, old_columns = NULL,"
-	" new_image = NULL, new_columns = NULL WHERE request OPERATOR(pg_catalog.=) $1",
+	" new_image = NULL, new_columns = NULL, key_hash = NULL, salt = NULL, context = NULL WHERE request OPERATOR(pg_catalog.=) $1",
 	1, {INT8OID}
 };
 

@@ -3,6 +3,9 @@
  * state invariants and do not validate input.
  */
 
+-- the library writes their rows itself, as heap tuples
+SET LOCAL default_table_access_method = heap;
+
 /*
  * A CHECK's expression is read from its text for every statement.  A call is
  * read ten times faster than a list of constants.
@@ -73,7 +76,6 @@ CREATE TABLE idflow.request (
 	passed          text[] NOT NULL DEFAULT '{}',
 	editors         text[] NOT NULL DEFAULT '{}',
 	requested_role  name NOT NULL,
-	context         text[] NOT NULL DEFAULT '{}',
 	effective_at    timestamptz,
 	expires_at      timestamptz
 );
@@ -114,6 +116,8 @@ CREATE TABLE idflow.change_data (
 	new_image    text[],
 	written      smallint[],
 	superseded   int,
+	salt         bytea,
+	context      text[],
 	PRIMARY KEY (request, seq)
 );
 

@@ -1,0 +1,283 @@
+/*-------------------------------------------------------------------------
+ *
+ * heapstore.c
+ *	  Writing idflow's own rows without a statement.
+ *
+ * The path from an INSERT to a request and from an approval to its commit
+ * writes a dozen small rows.  Starting and ending an executor for each costs
+ * more than the rows, so they go straight to the heap and its B-trees, as the
+ * system catalogs do.  What the executor would see to is seen to here: read-only
+ * transactions are refused and partial indexes honoured.  NOT NULL and CHECK
+ * are the callers' to keep; the tables are written by this library alone.
+ *
+ * Rows are updated and deleted only under the lock of their request, so no
+ * other transaction can be at them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/index.h"
+#include "miscadmin.h"
+#include "nodes/execnodes.h"
+#include "nodes/primnodes.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "compat.h"
+#include "heapstore.h"
+
+static void
+store_relcache_callback(Datum arg, Oid relid)
+{
+	StoreTable *table = (StoreTable *) DatumGetPointer(arg);
+
+	if (!OidIsValid(relid) || relid == table->relid)
+		table->valid = false;
+}
+
+/*
+ * The only partial indexes on idflow's tables ask whether a column is null.
+ */
+static void
+read_predicate(StoreIndex *index)
+{
+	List	   *predicate = index->info->ii_Predicate;
+	NullTest   *test;
+
+	index->not_null = index->null = 0;
+	if (predicate == NIL)
+		return;
+	test = linitial(predicate);
+	if (list_length(predicate) != 1 || !IsA(test, NullTest) || !IsA(test->arg, Var))
+		elog(ERROR, "unexpected predicate of index %u", index->indexid);
+	if (test->nulltesttype == IS_NULL)
+		index->null = ((Var *) test->arg)->varattno;
+	else
+		index->not_null = ((Var *) test->arg)->varattno;
+}
+
+/*
+ * Open a table for writing, reading up on its indexes if that isn't done.
+ */
+static Relation
+store_open(StoreTable *table)
+{
+	Relation	rel;
+	ListCell   *lc;
+	MemoryContext oldcxt;
+
+	if (XactReadOnly)
+		PreventCommandIfReadOnly("a workflow's change");
+
+	if (!table->valid)
+	{
+		if (!table->registered)
+		{
+			CacheRegisterRelcacheCallback(store_relcache_callback, PointerGetDatum(table));
+			table->registered = true;
+		}
+		table->relid = extension_relid(table->name);
+	}
+	rel = table_open(table->relid, RowExclusiveLock);
+	if (table->valid)
+		return rel;
+
+	if (table->context)
+		MemoryContextReset(table->context);
+	else
+		table->context = AllocSetContextCreate(TopMemoryContext, "idflow table",
+											   ALLOCSET_SMALL_SIZES);
+	table->nindexes = 0;
+	table->pkey = RelationGetPrimaryKeyIndex(rel);
+	oldcxt = MemoryContextSwitchTo(table->context);
+	foreach(lc, RelationGetIndexList(rel))
+	{
+		StoreIndex *index = &table->indexes[table->nindexes];
+		Relation	index_rel = index_open(lfirst_oid(lc), RowExclusiveLock);
+
+		if (table->nindexes >= STORE_MAX_INDEXES)
+			elog(ERROR, "table \"idflow.%s\" has too many indexes", table->name);
+		index->indexid = lfirst_oid(lc);
+		index->info = BuildIndexInfo(index_rel);
+		index_close(index_rel, NoLock);
+		if (index->info->ii_Expressions != NIL)
+			elog(ERROR, "table \"idflow.%s\" has an index over an expression", table->name);
+		read_predicate(index);
+		table->nindexes++;
+	}
+	MemoryContextSwitchTo(oldcxt);
+	if (RelationGetDescr(rel)->natts > STORE_MAX_COLUMNS)
+		elog(ERROR, "table \"idflow.%s\" has too many columns", table->name);
+	table->valid = true;
+	return rel;
+}
+
+void
+row_clear(StoreRow *row)
+{
+	memset(row->nulls, true, sizeof(row->nulls));
+	memset(row->values, 0, sizeof(row->values));
+}
+
+void
+row_set(StoreRow *row, AttrNumber column, Datum value)
+{
+	row->values[column - 1] = value;
+	row->nulls[column - 1] = false;
+}
+
+void
+row_set_text(StoreRow *row, AttrNumber column, const char *text)
+{
+	if (text)
+		row_set(row, column, CStringGetTextDatum(text));
+}
+
+static void
+insert_index_entries(StoreTable *table, Relation rel, HeapTuple tuple, StoreRow *row)
+{
+	for (int i = 0; i < table->nindexes; i++)
+	{
+		StoreIndex *index = &table->indexes[i];
+		IndexInfo  *info = index->info;
+		Datum		values[INDEX_MAX_KEYS];
+		bool		nulls[INDEX_MAX_KEYS];
+		Relation	index_rel;
+
+		if ((index->not_null && row->nulls[index->not_null - 1]) ||
+			(index->null && !row->nulls[index->null - 1]))
+			continue;
+		for (int k = 0; k < info->ii_NumIndexAttrs; k++)
+		{
+			values[k] = row->values[info->ii_IndexAttrNumbers[k] - 1];
+			nulls[k] = row->nulls[info->ii_IndexAttrNumbers[k] - 1];
+		}
+		index_rel = index_open(index->indexid, RowExclusiveLock);
+		index_insert(index_rel, values, nulls, &tuple->t_self, rel,
+					 info->ii_Unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false, info);
+		index_close(index_rel, NoLock);
+	}
+}
+
+void
+store_insert(StoreTable *table, StoreRow *row)
+{
+	ItemPointerData tid;
+
+	store_insert_at(table, row, &tid);
+}
+
+/*
+ * store_insert_at: insert a row and tell where it is.  It is visible to what
+ * follows in the transaction.
+ */
+void
+store_insert_at(StoreTable *table, StoreRow *row, ItemPointer tid)
+{
+	Relation	rel = store_open(table);
+	HeapTuple	tuple = heap_form_tuple(RelationGetDescr(rel), row->values, row->nulls);
+
+	simple_heap_insert(rel, tuple);
+	insert_index_entries(table, rel, tuple, row);
+	*tid = tuple->t_self;
+	heap_freetuple(tuple);
+	table_close(rel, NoLock);
+	CommandCounterIncrement();
+}
+
+/*
+ * store_update: replace the row at *tid, which the caller's lock covers; *tid
+ * becomes the new row's.
+ */
+void
+store_update(StoreTable *table, ItemPointer tid, StoreRow *row)
+{
+	Relation	rel = store_open(table);
+	HeapTuple	tuple = heap_form_tuple(RelationGetDescr(rel), row->values, row->nulls);
+
+	heap_update_simply(rel, tid, tuple);
+	if (!HeapTupleIsHeapOnly(tuple))
+		insert_index_entries(table, rel, tuple, row);
+	*tid = tuple->t_self;
+	heap_freetuple(tuple);
+	table_close(rel, NoLock);
+	CommandCounterIncrement();
+}
+
+/*
+ * store_delete: delete the rows whose bigint column, the first of an index,
+ * has a value.  Returns how many there were.
+ */
+int
+store_delete(StoreTable *table, AttrNumber column, int64 value)
+{
+	Relation	rel = store_open(table);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			indexid = InvalidOid;
+	int			n = 0;
+
+	for (int i = 0; i < table->nindexes; i++)
+		if (table->indexes[i].info->ii_IndexAttrNumbers[0] == column)
+			indexid = table->indexes[i].indexid;
+	if (!OidIsValid(indexid))
+		elog(ERROR, "table \"idflow.%s\" has no index on column %d", table->name, column);
+	ScanKeyInit(&key, column, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(value));
+	scan = systable_beginscan(rel, indexid, true, snapshot, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		simple_heap_delete(rel, &tuple->t_self);
+		n++;
+	}
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, NoLock);
+	if (n > 0)
+		CommandCounterIncrement();
+	return n;
+}
+
+/*
+ * store_fetch: the row whose bigint primary key has a value, as values and
+ * nulls with its place in *tid.  Returns false if there is none.  The values
+ * are copies in the current memory context.
+ */
+bool
+store_fetch(StoreTable *table, int64 id, StoreRow *row, ItemPointer tid)
+{
+	Relation	rel = store_open(table);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found = false;
+
+	row_clear(row);
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(id));
+	scan = systable_beginscan(rel, table->pkey, true, snapshot, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		HeapTuple	copy = heap_copytuple(tuple);
+
+		heap_deform_tuple(copy, RelationGetDescr(rel), row->values, row->nulls);
+		*tid = copy->t_self;
+		found = true;
+	}
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, NoLock);
+	return found;
+}
