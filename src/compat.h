@@ -76,4 +76,11 @@ planned_inserted_cols(PlannedStmt *stmt, RangeTblEntry *rte)
 #define heap_update_simply(rel, tid, tuple) simple_heap_update(rel, tid, tuple)
 #endif
 
+/* 18 renamed the marker; the older one works before a declaration, too. */
+#if PG_VERSION_NUM >= 180000
+#define does_not_return pg_noreturn
+#else
+#define does_not_return pg_attribute_noreturn()
+#endif
+
 #endif							/* IDFLOW_COMPAT_H */

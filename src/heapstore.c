@@ -36,13 +36,16 @@
 #include "compat.h"
 #include "heapstore.h"
 
+/* Tables in use.  One callback serves all: PostgreSQL has room for ten. */
+static StoreTable *tables = NULL;
+static bool callback_registered = false;
+
 static void
 store_relcache_callback(Datum arg, Oid relid)
 {
-	StoreTable *table = (StoreTable *) DatumGetPointer(arg);
-
-	if (!OidIsValid(relid) || relid == table->relid)
-		table->valid = false;
+	for (StoreTable *table = tables; table; table = table->next)
+		if (!OidIsValid(relid) || relid == table->relid)
+			table->valid = false;
 }
 
 /*
@@ -81,10 +84,17 @@ store_open(StoreTable *table)
 
 	if (!table->valid)
 	{
-		if (!table->registered)
+		if (!callback_registered)
 		{
-			CacheRegisterRelcacheCallback(store_relcache_callback, PointerGetDatum(table));
-			table->registered = true;
+			CacheRegisterRelcacheCallback(store_relcache_callback, (Datum) 0);
+			callback_registered = true;
+		}
+		if (table->context == NULL)
+		{
+			table->context = AllocSetContextCreate(TopMemoryContext, "idflow table",
+												   ALLOCSET_SMALL_SIZES);
+			table->next = tables;
+			tables = table;
 		}
 		table->relid = extension_relid(table->name);
 	}
@@ -92,11 +102,7 @@ store_open(StoreTable *table)
 	if (table->valid)
 		return rel;
 
-	if (table->context)
-		MemoryContextReset(table->context);
-	else
-		table->context = AllocSetContextCreate(TopMemoryContext, "idflow table",
-											   ALLOCSET_SMALL_SIZES);
+	MemoryContextReset(table->context);
 	table->nindexes = 0;
 	table->pkey = RelationGetPrimaryKeyIndex(rel);
 	oldcxt = MemoryContextSwitchTo(table->context);

@@ -25,7 +25,7 @@ typedef struct StoreTable
 	const char *name;
 	Oid			relid;
 	bool		valid;
-	bool		registered;
+	struct StoreTable *next;	/* in the list of those in use */
 	MemoryContext context;
 	Oid			pkey;
 	int			nindexes;

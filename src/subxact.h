@@ -6,6 +6,8 @@
 
 #include "utils/resowner.h"
 
+#include "compat.h"
+
 typedef struct SubXact
 {
 	MemoryContext context;
@@ -16,6 +18,6 @@ extern void subxact_begin(SubXact *sub);
 extern void subxact_commit(SubXact *sub);
 extern void subxact_abort(SubXact *sub);
 extern ErrorData *subxact_error(SubXact *sub);
-extern void subxact_rethrow(SubXact *sub) pg_attribute_noreturn();
+does_not_return extern void subxact_rethrow(SubXact *sub);
 
 #endif

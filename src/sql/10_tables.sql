@@ -17,6 +17,8 @@ COMMENT ON FUNCTION idflow.is_state(text, text) IS
 
 -- ---------------------------------------------------------------- definitions
 
+-- no foreign keys: a parallel restore loads tables in any order
+
 CREATE TABLE idflow.workflow (
 	id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	name          text NOT NULL,
@@ -37,7 +39,7 @@ CREATE TABLE idflow.workflow (
 );
 
 CREATE TABLE idflow.activity (
-	workflow      bigint NOT NULL REFERENCES idflow.workflow,
+	workflow      bigint NOT NULL,
 	position      int NOT NULL,
 	name          text NOT NULL,
 	display_name  text NOT NULL,
