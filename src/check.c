@@ -5,8 +5,8 @@
  *	  the table's own words.
  *
  * Where nothing but constraints stands between a draft and its row, they are
- * checked one by one.  Where triggers or row-level security have a say, the
- * row is written for real and rolled back.
+ * checked one by one.  Where triggers or row-level security have a say, or
+ * another partition, the row is written for real and rolled back.
  *
  *-------------------------------------------------------------------------
  */
@@ -235,6 +235,25 @@ check_constraints(Relation rel, TupleTableSlot *slot, CmdType operation, bool di
 	FreeExecutorState(estate);
 }
 
+/* Whether an UPDATE takes a row to another partition, or to none. */
+static bool
+row_moves(Relation rel, Change *change, TupleTableSlot *new)
+{
+	EState	   *estate;
+	ResultRelInfo *rri;
+	bool		fits;
+
+	if (change->operation != CMD_UPDATE || !rel->rd_rel->relispartition ||
+		change->target == RelationGetRelid(rel))
+		return false;
+	estate = CreateExecutorState();
+	rri = makeNode(ResultRelInfo);
+	InitResultRelInfo(rri, rel, 0, NULL, 0);
+	fits = ExecPartitionCheck(rri, new, estate, false);
+	FreeExecutorState(estate);
+	return !fits;
+}
+
 /*
  * draft_check: check a draft against the table; errors are the table's own.
  * rel is the table whose gate fired, old and new its rows, touched the
@@ -265,7 +284,8 @@ draft_check(Request *req, Change *change, Relation rel,
 	}
 
 	trying = check_enable_rls(change->target, InvalidOid, true) == RLS_ENABLED ||
-		has_other_triggers(rel, change->operation);
+		has_other_triggers(rel, change->operation) ||
+		row_moves(rel, change, new);
 	if (trying)
 	{
 		/* with what the request drafted before, since it may be built upon */
