@@ -109,16 +109,28 @@ set_image(StoreRow *row, AttrNumber columns, AttrNumber image_column, Image *ima
 	row->nulls[image_column - 1] = image_null == 'n';
 }
 
+/*
+ * Sixteen random bytes.  They are drawn from the system in larger portions,
+ * since a call costs more than the bytes.
+ */
 static bytea *
 make_salt(void)
 {
+	static char pool[512];
+	static size_t used = sizeof(pool);
 	bytea	   *salt = palloc(VARHDRSZ + 16);
 
+	if (used >= sizeof(pool))
+	{
+		if (!pg_strong_random(pool, sizeof(pool)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("could not generate random bytes")));
+		used = 0;
+	}
 	SET_VARSIZE(salt, VARHDRSZ + 16);
-	if (!pg_strong_random(VARDATA(salt), 16))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not generate random bytes")));
+	memcpy(VARDATA(salt), pool + used, 16);
+	used += 16;
 	return salt;
 }
 

@@ -21,8 +21,10 @@
 #include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/index.h"
+#include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "nodes/execnodes.h"
 #include "nodes/primnodes.h"
@@ -284,6 +286,50 @@ store_fetch(StoreTable *table, int64 id, StoreRow *row, ItemPointer tid)
 	}
 	systable_endscan(scan);
 	UnregisterSnapshot(snapshot);
+	table_close(rel, NoLock);
+	return found;
+}
+
+/*
+ * store_lock: as store_fetch(), and lock the row, waiting for whoever has it;
+ * what is read is its newest version.  Only for READ COMMITTED: under a
+ * transaction snapshot a newer version is a serialization failure, which SQL
+ * reports.
+ */
+bool
+store_lock(StoreTable *table, int64 id, StoreRow *row, ItemPointer tid)
+{
+	Relation	rel;
+	TupleTableSlot *slot;
+	TM_FailureData failure;
+	bool		found;
+
+	Assert(!IsolationUsesXactSnapshot());
+	if (!store_fetch(table, id, row, tid))
+		return false;
+
+	rel = store_open(table);
+	slot = table_slot_create(rel, NULL);
+	switch (table_tuple_lock(rel, tid, GetActiveSnapshot(), slot, GetCurrentCommandId(false),
+							 LockTupleExclusive, LockWaitBlock,
+							 TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure))
+	{
+		case TM_Ok:
+			{
+				HeapTuple	copy = ExecCopySlotHeapTuple(slot);
+
+				heap_deform_tuple(copy, RelationGetDescr(rel), row->values, row->nulls);
+				*tid = slot->tts_tid;
+				found = true;
+				break;
+			}
+		case TM_Deleted:
+			found = false;
+			break;
+		default:
+			elog(ERROR, "could not lock a row of table \"idflow.%s\"", table->name);
+	}
+	ExecDropSingleTupleTableSlot(slot);
 	table_close(rel, NoLock);
 	return found;
 }

@@ -47,6 +47,7 @@ extern void store_insert(StoreTable *table, StoreRow *row);
 extern void store_insert_at(StoreTable *table, StoreRow *row, ItemPointer tid);
 extern void store_update(StoreTable *table, ItemPointer tid, StoreRow *row);
 extern bool store_fetch(StoreTable *table, int64 id, StoreRow *row, ItemPointer tid);
+extern bool store_lock(StoreTable *table, int64 id, StoreRow *row, ItemPointer tid);
 extern int	store_delete(StoreTable *table, AttrNumber column, int64 value);
 
 #endif

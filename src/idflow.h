@@ -323,6 +323,7 @@ extern void engine_review_again(Request *req);
 extern void engine_apply_again(Request *req);
 
 /* task.c */
+extern int64 task_request(int64 task);
 extern void task_open(Request *req);
 extern void task_ask_again(Request *req);
 /* A vote that is stored as its task closes. */

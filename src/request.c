@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
@@ -83,13 +84,6 @@ static StorePlan lock_request = {
 	1, {INT8OID}
 };
 
-static StorePlan lock_request_of_task = {
-	"SELECT " REQUEST_COLUMNS
-	" FROM idflow.request r, idflow.task t"
-	" WHERE t.id OPERATOR(pg_catalog.=) $1 AND r.id OPERATOR(pg_catalog.=) t.request FOR UPDATE OF r",
-	1, {INT8OID}
-};
-
 static StorePlan insert_participant = {
 	"INSERT INTO idflow.participant (principal, request, acted) VALUES ($1, $2, $3)"
 	" ON CONFLICT (principal, request) DO UPDATE SET acted = participant.acted OR excluded.acted",
@@ -160,62 +154,54 @@ intern_state(const char *state)
 	return NULL;
 }
 
+static char *
+row_text_value(StoreRow *row, AttrNumber column)
+{
+	return row->nulls[column - 1] ? NULL : TextDatumGetCString(row->values[column - 1]);
+}
+
+/* null reads as 0 */
+#define ROW_INT64(row, column) DatumGetInt64((row)->values[(column) - 1])
+#define ROW_INT32(row, column) DatumGetInt32((row)->values[(column) - 1])
+
 static Request *
-request_from_row(HeapTuple row)
+request_from_row(StoreRow *row, ItemPointer tid)
 {
 	Request    *req = palloc0(sizeof(Request));
-	int64		workflow_id = spi_int64(row, REQ_WORKFLOW_ID);
-	char	   *full_state = spi_text(row, REQ_ACTIVITY_STATE);
-	bool		isnull;
+	char	   *full_state = row_text_value(row, REQ_ACTIVITY_STATE);
 
-	req->id = spi_int64(row, REQ_ID);
-	req->title = spi_text(row, REQ_TITLE);
-	req->state = intern_state(spi_text(row, REQ_STATE));
-	req->requester = spi_text(row, REQ_REQUESTER);
-	req->subject = spi_text(row, REQ_SUBJECT);
-	req->parent = spi_int64(row, REQ_PARENT);
-	req->opened_at = spi_int64(row, REQ_OPENED_AT);
-	req->closed_at = spi_int64(row, REQ_CLOSED_AT);
-	req->revision = spi_int32(row, REQ_REVISION);
-	req->position = spi_int32(row, REQ_POSITION);
-	req->task = spi_int64(row, REQ_TASK);
-	req->persisted = DatumGetBool(spi_datum(row, REQ_PERSISTED, &isnull));
-	req->steps = spi_int32(row, REQ_STEPS);
-	req->nevents = spi_int32(row, REQ_EVENTS);
-	req->nchanges = spi_int32(row, REQ_CHANGES);
-	req->passed = text_array_list(spi_datum(row, REQ_PASSED, &isnull));
-	req->editors = text_array_list(spi_datum(row, REQ_EDITORS, &isnull));
-	req->role = spi_text(row, REQ_ROLE);
-	req->tid = *(ItemPointer) DatumGetPointer(spi_datum(row, REQ_TID, &isnull));
+	/* what is null must read as 0, whatever the deforming left there */
+	for (int i = 0; i < REQ_ROLE; i++)
+		if (row->nulls[i])
+			row->values[i] = (Datum) 0;
+
+	req->id = ROW_INT64(row, REQ_ID);
+	req->title = row_text_value(row, REQ_TITLE);
+	req->state = intern_state(row_text_value(row, REQ_STATE));
+	req->requester = row_text_value(row, REQ_REQUESTER);
+	req->subject = row_text_value(row, REQ_SUBJECT);
+	req->parent = ROW_INT64(row, REQ_PARENT);
+	req->opened_at = ROW_INT64(row, REQ_OPENED_AT);
+	req->closed_at = ROW_INT64(row, REQ_CLOSED_AT);
+	req->revision = ROW_INT32(row, REQ_REVISION);
+	req->position = ROW_INT32(row, REQ_POSITION);
+	req->task = ROW_INT64(row, REQ_TASK);
+	req->persisted = DatumGetBool(row->values[REQ_PERSISTED - 1]);
+	req->steps = ROW_INT32(row, REQ_STEPS);
+	req->nevents = ROW_INT32(row, REQ_EVENTS);
+	req->nchanges = ROW_INT32(row, REQ_CHANGES);
+	req->passed = text_array_list(row->values[REQ_PASSED - 1]);
+	req->editors = text_array_list(row->values[REQ_EDITORS - 1]);
+	req->role = pstrdup(NameStr(*DatumGetName(row->values[REQ_ROLE - 1])));
+	req->tid = *tid;
 	if (full_state)
 	{
 		char	   *dash = strchr(full_state, '-');
 
 		req->activity_state = dash ? dash + 1 : full_state;
 	}
-	if (workflow_id != 0)
-		req->workflow = workflow_by_id(workflow_id);
-	return req;
-}
-
-static Request *
-request_lock(StorePlan *plan, int64 id)
-{
-	MemoryContext cxt = CurrentMemoryContext;
-	Datum		values[1] = {Int64GetDatum(id)};
-	UserSwitch	save;
-	Request    *req = NULL;
-
-	PreventCommandDuringRecovery("a decision on a request");
-	store_begin(&save);
-	if (store_exec(plan, values, NULL, false) > 0)
-	{
-		HeapTuple	row = SPI_tuptable->vals[0];
-
-		MemoryContextSwitchTo(cxt);
-		req = request_from_row(row);
-	}
-	store_end(&save);
+	if (!row->nulls[REQ_WORKFLOW_ID - 1])
+		req->workflow = workflow_by_id(ROW_INT64(row, REQ_WORKFLOW_ID));
 	return req;
 }
 
@@ -225,7 +211,36 @@ request_lock(StorePlan *plan, int64 id)
 Request *
 request_load(int64 id)
 {
-	return request_lock(&lock_request, id);
+	MemoryContext cxt = CurrentMemoryContext;
+	Datum		values[1] = {Int64GetDatum(id)};
+	UserSwitch	save;
+	StoreRow	row;
+	ItemPointerData tid;
+	bool		found;
+
+	PreventCommandDuringRecovery("a decision on a request");
+	if (!IsolationUsesXactSnapshot())
+		found = store_lock(&request_table, id, &row, &tid);
+	else
+	{
+		store_begin(&save);
+		found = store_exec(&lock_request, values, NULL, false) > 0;
+		if (found)
+		{
+			Datum		columns[REQ_TID];
+			bool		nulls[REQ_TID];
+			HeapTuple	tuple;
+
+			MemoryContextSwitchTo(cxt);
+			tuple = heap_copytuple(SPI_tuptable->vals[0]);
+			heap_deform_tuple(tuple, SPI_tuptable->tupdesc, columns, nulls);
+			memcpy(row.values, columns, (REQ_TID - 1) * sizeof(Datum));
+			memcpy(row.nulls, nulls, (REQ_TID - 1) * sizeof(bool));
+			tid = *(ItemPointer) DatumGetPointer(columns[REQ_TID - 1]);
+		}
+		store_end(&save);
+	}
+	return found ? request_from_row(&row, &tid) : NULL;
 }
 
 /*
@@ -235,7 +250,9 @@ request_load(int64 id)
 Request *
 request_load_by_task(int64 task)
 {
-	return request_lock(&lock_request_of_task, task);
+	int64		id = task_request(task);
+
+	return id == 0 ? NULL : request_load(id);
 }
 
 /*

@@ -229,6 +229,20 @@ record_candidates(Request *req, Activity *activity, List *keys)
 }
 
 /*
+ * task_request: the number of a task's request, 0 if there is no such task.
+ */
+int64
+task_request(int64 task)
+{
+	StoreRow	row;
+	ItemPointerData tid;
+
+	PreventCommandDuringRecovery("a decision on a task");
+	return store_fetch(&task_table, task, &row, &tid) ?
+		DatumGetInt64(row.values[TK_REQUEST - 1]) : 0;
+}
+
+/*
  * task_open: the activity at hand waits for people.
  */
 void
