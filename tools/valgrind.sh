@@ -77,6 +77,7 @@ status=0
 as_server "$(pgxs_test_dir "$PG_CONFIG")/regress/pg_regress" --bindir="$PGBIN" --host="$PGSOCKET" --port="$PGPORT_PRIVATE" \
 	--user=postgres --inputdir="$WORK/src" --outputdir="$WORK/home/out" --dbname=contrib_regression "$@" || status=$?
 stop_cluster fast
+[ "$status" = 0 ] || tail -n 200 "$WORK/home/out/regression.diffs"
 
 errors=$(cat "$logs"/*.log 2>/dev/null | grep -c VALGRINDERROR-BEGIN || true)
 if [ "$errors" != 0 ]; then
