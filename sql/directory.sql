@@ -25,7 +25,7 @@ SET ROLE dir_bert;
 SELECT idflow.my_keys();
 RESET ROLE;
 -- a superuser holds no profile by that
-SELECT idflow.my_keys() = ARRAY['u:' || idflow.actor()] AS only_himself;
+SELECT idflow.my_keys() = ARRAY['u:' || idflow.actor(), 'a:idflow_admin'] AS only_himself;
 
 -- and rows, for people who are no roles
 SET ROLE dir_admin;

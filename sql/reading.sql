@@ -95,6 +95,16 @@ INSERT INTO idflow.change_data (request, seq, target, target_name, operation, la
 	       (12, 1, 'hr.person', 'hr.person', 'UPDATE', 1000, '{1,2}', '{1,a}', '{3}', '{A}', '{3}', '{Ann}', NULL);
 INSERT INTO idflow.vote (task, seq, request, principal, via, vote, comment, voted_at, revision, superseded)
 	VALUES (101, 1, 1, 'read_deputy', 'profile read_bosses', 'Approve', 'too early', '2026-01-02', 1, true);
+-- what the library keeps beside these rows
+UPDATE idflow.change_data SET key_hash = hash_array_extended(key, 0) WHERE key IS NOT NULL;
+UPDATE idflow.request r SET task = t.id FROM idflow.task t WHERE t.request = r.id AND t.state = 'open';
+INSERT INTO idflow.candidate (task, request, key) SELECT t.id, t.request, 'a:idflow_admin' FROM idflow.task t
+	WHERE t.state = 'open' AND NOT EXISTS (SELECT FROM idflow.candidate c WHERE c.task = t.id);
+INSERT INTO idflow.participant SELECT actor, request, bool_or(acted) FROM (
+	SELECT actor, request, transition <> 'Comment' AS acted FROM idflow.event
+	WHERE transition = 'Comment' OR via <> 'requester'
+		AND (transition = 'Claim' OR split_part(transition, '-', 3) IN ('Refine', 'Delegate', 'Execute', 'Abort'))
+	UNION ALL SELECT e, r.id, true FROM idflow.request r, unnest(r.editors) e) a GROUP BY 1, 2;
 
 -- -------------------------------------------------------------------- changes
 SELECT id, request, seq, target, operation, key, old_row, new_row, revision FROM idflow.change ORDER BY id;

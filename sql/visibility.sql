@@ -69,6 +69,16 @@ INSERT INTO idflow.event (request, seq, at, actor, via, transition) VALUES
 	(2, 2, '2026-01-02', 'vis_refiner', NULL, 'Comment'),
 	(3, 2, '2026-01-02', 'vis_refiner', 'requester', 'Action-ActionPending-Execute'),
 	(4, 2, '2026-01-02', 'vis_refiner', NULL, 'Action-ActionPending-Execute');
+-- what the library keeps beside these rows
+UPDATE idflow.change_data SET key_hash = hash_array_extended(key, 0) WHERE key IS NOT NULL;
+UPDATE idflow.request r SET task = t.id FROM idflow.task t WHERE t.request = r.id AND t.state = 'open';
+INSERT INTO idflow.candidate (task, request, key) SELECT t.id, t.request, 'a:idflow_admin' FROM idflow.task t
+	WHERE t.state = 'open' AND NOT EXISTS (SELECT FROM idflow.candidate c WHERE c.task = t.id);
+INSERT INTO idflow.participant SELECT actor, request, bool_or(acted) FROM (
+	SELECT actor, request, transition <> 'Comment' AS acted FROM idflow.event
+	WHERE transition = 'Comment' OR via <> 'requester'
+		AND (transition = 'Claim' OR split_part(transition, '-', 3) IN ('Refine', 'Delegate', 'Execute', 'Abort'))
+	UNION ALL SELECT e, r.id, true FROM idflow.request r, unnest(r.editors) e) a GROUP BY 1, 2;
 
 CREATE FUNCTION public.sight() RETURNS TABLE (actor text, visible text, request text, task text, event text,
                                               vote text, candidate text, change text) LANGUAGE sql AS $$
@@ -131,7 +141,6 @@ SELECT * FROM idflow.decider_rows(1);
 SELECT idflow.decidable(1);
 SELECT * FROM idflow.drafts(NULL::hr.person);
 SELECT * FROM idflow.pending('hr.person', '{"id": 1}');
-SELECT * FROM idflow.unattended_tasks();
 SELECT * FROM idflow.inbox;
 SELECT * FROM idflow.waiting;
 

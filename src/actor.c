@@ -263,13 +263,19 @@ idflow_applying(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(applying_request);
 }
 
-/* idflow.my_keys(): the present actor's candidate keys */
+/*
+ * idflow.my_keys(): the present actor's candidate keys, and the admins' if the
+ * current role is one.
+ */
 Datum
 idflow_my_keys(PG_FUNCTION_ARGS)
 {
 	bool		is_explicit;
+	List	   *keys = actor_keys(actor_lookup(&is_explicit));
 
-	PG_RETURN_DATUM(text_array_datum(actor_keys(actor_lookup(&is_explicit))));
+	if (role_is_admin(GetUserId()))
+		keys = lappend(keys, KEY_ADMIN);
+	PG_RETURN_DATUM(text_array_datum(keys));
 }
 
 /* idflow.is_admin(): is the current role idflow_admin's, or a superuser? */

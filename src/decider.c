@@ -20,7 +20,6 @@
 
 PG_FUNCTION_INFO_V1(idflow_decider_rows);
 PG_FUNCTION_INFO_V1(idflow_decidable);
-PG_FUNCTION_INFO_V1(idflow_unattended_tasks);
 PG_FUNCTION_INFO_V1(idflow_state_verbs);
 
 #define DECIDER_COLUMNS 9
@@ -40,6 +39,7 @@ static StorePlan candidates_plan = {
 	" JOIN idflow.request r ON r.id OPERATOR(pg_catalog.=) t.request"
 	" JOIN idflow.workflow w ON w.id OPERATOR(pg_catalog.=) t.workflow_id"
 	" JOIN idflow.candidate c ON c.task OPERATOR(pg_catalog.=) t.id"
+	" AND c.key OPERATOR(pg_catalog.<>) '" KEY_ADMIN "'"
 	" WHERE t.request OPERATOR(pg_catalog.=) $1 AND t.state OPERATOR(pg_catalog.=) 'open'"
 	" ORDER BY c.key COLLATE pg_catalog.\"C\" DESC",
 	1, {INT8OID}
@@ -214,40 +214,6 @@ idflow_decidable(PG_FUNCTION_ARGS)
 		}
 	}
 	PG_RETURN_BOOL(false);
-}
-
-/*
- * idflow.unattended_tasks(): open tasks that have no candidates, for
- * idflow_admin, who decides them; none for other roles.
- */
-Datum
-idflow_unattended_tasks(PG_FUNCTION_ARGS)
-{
-	static StorePlan plan = {
-		"SELECT t.id FROM idflow.request r"
-		" JOIN idflow.task t ON t.request OPERATOR(pg_catalog.=) r.id"
-		" WHERE r.closed_at IS NULL AND t.state OPERATOR(pg_catalog.=) 'open'"
-		" AND NOT EXISTS (SELECT FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) t.id)",
-		0, {0}
-	};
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	UserSwitch	save;
-
-	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	if (!role_is_admin(GetUserId()))
-		return (Datum) 0;
-
-	store_begin(&save);
-	(void) store_exec(&plan, NULL, NULL, true);
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		bool		isnull;
-		Datum		id = spi_datum(SPI_tuptable->vals[i], 1, &isnull);
-
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, &id, &isnull);
-	}
-	store_end(&save);
-	return (Datum) 0;
 }
 
 /*

@@ -34,6 +34,9 @@
 #define KEY_PRINCIPAL	"u:"
 #define KEY_PROFILE		"p:"
 
+/* whom a task that has nobody else asks */
+#define KEY_ADMIN		"a:idflow_admin"
+
 typedef enum NoticeMode
 {
 	NOTICE_STATEMENT,

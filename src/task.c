@@ -81,6 +81,12 @@ static StorePlan delete_candidates = {
 	2, {INT8OID, TEXTOID}
 };
 
+static StorePlan delete_candidate = {
+	"DELETE FROM idflow.candidate WHERE task OPERATOR(pg_catalog.=) $1"
+	" AND key OPERATOR(pg_catalog.=) $2",
+	2, {INT8OID, TEXTOID}
+};
+
 static StorePlan select_candidates = {
 	"SELECT key, source FROM idflow.candidate WHERE task OPERATOR(pg_catalog.=) $1",
 	1, {INT8OID}
@@ -139,7 +145,10 @@ add_key(List *keys, const char *prefix, const char *name)
 	return strings_contain(keys, key) ? keys : lappend(keys, key);
 }
 
-/* The candidate keys that an activity's rules give now, each once. */
+/*
+ * The candidate keys that an activity's rules give now, each once; the admins'
+ * where they give none.
+ */
 static List *
 rule_keys(Request *req, Activity *activity)
 {
@@ -159,6 +168,8 @@ rule_keys(Request *req, Activity *activity)
 			foreach(ln, expression_principals(req, activity, rule))
 				keys = add_key(keys, KEY_PRINCIPAL, lfirst(ln));
 	}
+	if (keys == NIL)
+		keys = list_make1(KEY_ADMIN);
 	return keys;
 }
 
@@ -395,7 +406,17 @@ task_move(Request *req, const char *to_actor)
 void
 task_add_candidate(Request *req, const char *principal)
 {
+	Datum		values[2];
+	UserSwitch	save;
+
 	store_candidates(req, list_make1(psprintf(KEY_PRINCIPAL "%s", principal)), "Added");
+
+	/* now there is somebody, and the admins step back */
+	values[0] = Int64GetDatum(req->task);
+	values[1] = CStringGetTextDatum(KEY_ADMIN);
+	store_begin(&save);
+	store_exec(&delete_candidate, values, NULL, false);
+	store_end(&save);
 }
 
 /*
@@ -445,10 +466,13 @@ task_authority(Request *req, const char *principal)
 	for (int i = 0; i < n; i++)
 	{
 		HeapTuple	row = SPI_tuptable->vals[i];
+		char	   *key = spi_text(row, 1);
 		char	   *source = spi_text(row, 2);
 
+		if (strcmp(key, KEY_ADMIN) == 0)
+			continue;
 		anybody = true;
-		if (strcmp(source, "Actor") != 0 && strcmp(spi_text(row, 1), mine) == 0)
+		if (strcmp(source, "Actor") != 0 && strcmp(key, mine) == 0)
 		{
 			MemoryContext spicxt = MemoryContextSwitchTo(cxt);
 

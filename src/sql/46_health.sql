@@ -246,7 +246,7 @@ BEGIN
 			   'Give the activity an Actor, or add a candidate to the task.'::text
 		FROM idflow.task t
 		WHERE t.state = 'open'
-		  AND NOT EXISTS (SELECT FROM idflow.candidate c WHERE c.task = t.id)
+		  AND EXISTS (SELECT FROM idflow.candidate c WHERE c.task = t.id AND c.key = 'a:idflow_admin')
 		HAVING count(*) > 0;
 	IF NOT FOUND THEN
 		RETURN QUERY SELECT 'task'::text, 'ok'::text, 'Every open task has somebody who can decide it.'::text, NULL::text;

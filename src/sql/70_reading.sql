@@ -114,12 +114,6 @@ COMMENT ON COLUMN idflow.change_diff.draft IS 'Value asked for; null for a DELET
 
 -- --------------------------------------------------------------------- inbox
 
-CREATE FUNCTION idflow.unattended_tasks() RETURNS SETOF bigint
-	AS 'MODULE_PATHNAME', 'idflow_unattended_tasks'
-	LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 1000;
-COMMENT ON FUNCTION idflow.unattended_tasks() IS
-'Open tasks that have no candidates, which idflow_admin decides; none for other roles.';
-
 CREATE FUNCTION idflow.state_verbs(state text) RETURNS text[]
 	AS 'MODULE_PATHNAME', 'idflow_state_verbs'
 	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
@@ -134,7 +128,7 @@ CREATE VIEW idflow.inbox WITH (security_barrier) AS
 			ELSE idflow.key_json(d.layout, d.key_columns, d.key) END AS key,
 		t.opened_at, t.due_at, t.claimed_by,
 		NULL::text AS on_behalf_of,
-		CASE WHEN m.key IS NULL THEN 'idflow_admin'
+		CASE WHEN pg_catalog.starts_with(m.key, 'a:') THEN 'idflow_admin'
 			WHEN pg_catalog.starts_with(m.key, 'p:')
 			THEN 'profile ' OPERATOR(pg_catalog.||) pg_catalog.substr(m.key, 3)
 			ELSE 'principal' END AS via,
@@ -150,12 +144,10 @@ CREATE VIEW idflow.inbox WITH (security_barrier) AS
 		END AS blocked,
 		r.revision
 	FROM (
-			(SELECT DISTINCT ON (c.task) c.task, c.key
-			 FROM idflow.candidate c
-			 WHERE c.key OPERATOR(pg_catalog.=) ANY ((SELECT idflow.my_keys())::text[])
-			 ORDER BY c.task, c.key COLLATE pg_catalog."C" DESC)	-- u: before p:
-			UNION ALL
-			SELECT u.task, NULL FROM idflow.unattended_tasks() u(task)
+			SELECT DISTINCT ON (c.task) c.task, c.key
+			FROM idflow.candidate c
+			WHERE c.key OPERATOR(pg_catalog.=) ANY ((SELECT idflow.my_keys())::text[])
+			ORDER BY c.task, c.key COLLATE pg_catalog."C" DESC	-- u: before p: before a:
 		) m
 		JOIN idflow.task t ON t.id OPERATOR(pg_catalog.=) m.task
 		JOIN idflow.request r ON r.id OPERATOR(pg_catalog.=) t.request
