@@ -173,7 +173,8 @@ insert_index_entries(StoreTable *table, Relation rel, HeapTuple tuple, StoreRow 
 		index_rel = index_open(index->indexid, RowExclusiveLock);
 		index_insert(index_rel, values, nulls, &tuple->t_self, rel,
 					 info->ii_Unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false, info);
-		index_close(index_rel, NoLock);
+		/* as the executor does: a held lock would take one of few fast slots */
+		index_close(index_rel, RowExclusiveLock);
 	}
 }
 
