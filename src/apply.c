@@ -142,7 +142,7 @@ apply_conflicts(Change *change, Relation rel, HeapTuple live, List **positions)
 	if (live == NULL)
 		return true;
 
-	nest = transmission_modes_begin();
+	nest = transmission_modes_begin_for(change->layout);
 	for (int i = 0; base && i < base->n; i++)
 	{
 		int			position = base->columns ? base->columns[i] : i + 1;
@@ -229,7 +229,7 @@ check_written_row(Request *req, Change *change, Relation rel, Dml *dml, HeapTupl
 		if (arg < dml->nargs && req->workflow->exact)
 		{
 			int			position = 0;
-			int			nest = transmission_modes_begin();
+			int			nest = transmission_modes_begin_for(change->layout);
 			const char *drafted;
 			Oid			output;
 			bool		varlena;

@@ -59,22 +59,12 @@ static StorePlan supersede_change = {
 	3, {INT8OID, INT4OID, INT4OID}
 };
 
-#define CHANGE_COLUMNS \
-	"seq, revision, target, target_name, operation, layout, gates, key_columns, key," \
-	" old_columns, old_image, new_columns, new_image, written, salt, context"
-
-static StorePlan select_changes = {
-	"SELECT " CHANGE_COLUMNS " FROM idflow.change_data"
-	" WHERE request OPERATOR(pg_catalog.=) $1 AND superseded IS NULL ORDER BY seq",
-	1, {INT8OID}
-};
-
 /* changes of a request on one row: same target, same key */
 static StorePlan select_changes_on_row = {
-	"SELECT " CHANGE_COLUMNS " FROM idflow.change_data"
-	" WHERE request OPERATOR(pg_catalog.=) $1 AND superseded IS NULL"
-	" AND target OPERATOR(pg_catalog.=) $2 AND key OPERATOR(pg_catalog.=) $3 ORDER BY seq",
-	3, {INT8OID, REGCLASSOID, TEXTARRAYOID}
+	"SELECT seq FROM idflow.change_data WHERE request OPERATOR(pg_catalog.=) $1 AND superseded IS NULL"
+	" AND target OPERATOR(pg_catalog.=) $2 AND key OPERATOR(pg_catalog.=) $3"
+	" AND key_hash OPERATOR(pg_catalog.=) $4 ORDER BY seq",
+	4, {INT8OID, REGCLASSOID, TEXTARRAYOID, INT8OID}
 };
 
 /* the positions that the requester's statement named, as int2[] or null */
@@ -229,77 +219,44 @@ operation_of(const char *name)
 }
 
 static Image *
-image_of(HeapTuple row, int column)
+image_of(StoreRow *row, AttrNumber columns, AttrNumber image)
 {
-	bool		columns_null;
-	bool		values_null;
-	Datum		columns = spi_datum(row, column, &columns_null);
-	Datum		values = spi_datum(row, column + 1, &values_null);
-
-	return image_from_arrays(columns, columns_null, values, values_null);
+	return image_from_arrays(row->values[columns - 1], row->nulls[columns - 1],
+							 row->values[image - 1], row->nulls[image - 1]);
 }
 
 static Change *
-change_from_row(HeapTuple row)
+change_from_row(StoreRow *row)
 {
 	Change	   *change = palloc0(sizeof(Change));
-	bool		isnull;
-	Datum		value;
 
-	change->seq = spi_int32(row, 1);
-	change->revision = spi_int32(row, 2);
-	change->target = DatumGetObjectId(spi_datum(row, 3, &isnull));
-	change->target_name = spi_text(row, 4);
-	change->operation = operation_of(spi_text(row, 5));
-	value = spi_datum(row, 7, &isnull);
-	change->gates = text_array_list(value);
-	change->key = image_of(row, 8);
-	change->old_image = image_of(row, 10);
-	change->new_image = image_of(row, 12);
-	value = spi_datum(row, 14, &isnull);
-	if (!isnull)
+	change->seq = DatumGetInt32(row->values[CH_SEQ - 1]);
+	change->revision = DatumGetInt32(row->values[CH_REVISION - 1]);
+	change->target = DatumGetObjectId(row->values[CH_TARGET - 1]);
+	change->target_name = TextDatumGetCString(row->values[CH_TARGET_NAME - 1]);
+	change->operation = operation_of(TextDatumGetCString(row->values[CH_OPERATION - 1]));
+	change->gates = text_array_list(row->values[CH_GATES - 1]);
+	change->key = image_of(row, CH_KEY_COLUMNS, CH_KEY);
+	change->old_image = image_of(row, CH_OLD_COLUMNS, CH_OLD_IMAGE);
+	change->new_image = image_of(row, CH_NEW_COLUMNS, CH_NEW_IMAGE);
+	if (!row->nulls[CH_WRITTEN - 1])
 	{
 		Datum	   *values;
 		bool	   *nulls;
 		int			n;
 
 		change->written_known = true;
-		deconstruct_array(DatumGetArrayTypeP(value), INT2OID, 2, true, TYPALIGN_SHORT,
-						  &values, &nulls, &n);
+		deconstruct_array(DatumGetArrayTypeP(row->values[CH_WRITTEN - 1]), INT2OID, 2, true,
+						  TYPALIGN_SHORT, &values, &nulls, &n);
 		for (int i = 0; i < n; i++)
 			change->written = bms_add_member(change->written, DatumGetInt16(values[i]));
 	}
-	value = spi_datum(row, 15, &isnull);
-	if (!isnull)
-		change->salt = DatumGetByteaPCopy(value);
-	value = spi_datum(row, 16, &isnull);
-	if (!isnull)
-		change->context = text_array_list(value);
-	change->layout = layout_by_id(spi_int64(row, 6));
+	if (!row->nulls[CH_SALT - 1])
+		change->salt = DatumGetByteaP(row->values[CH_SALT - 1]);
+	if (!row->nulls[CH_CONTEXT - 1])
+		change->context = text_array_list(row->values[CH_CONTEXT - 1]);
+	change->layout = layout_by_id(DatumGetInt64(row->values[CH_LAYOUT - 1]));
 	return change;
-}
-
-static List *
-read_changes(StorePlan *plan, Datum *values)
-{
-	MemoryContext cxt = CurrentMemoryContext;
-	UserSwitch	save;
-	List	   *result = NIL;
-	int			n;
-	SPITupleTable *table;
-
-	store_begin(&save);
-	n = store_exec(plan, values, NULL, false);
-	table = SPI_tuptable;
-	MemoryContextSwitchTo(cxt);
-	for (int i = 0; i < n; i++)
-	{
-		/* reading a layout runs a query of its own, which moves the pointer */
-		SPI_tuptable = table;
-		result = lappend(result, change_from_row(table->vals[i]));
-	}
-	store_end(&save);
-	return result;
 }
 
 /*
@@ -308,13 +265,18 @@ read_changes(StorePlan *plan, Datum *values)
 List *
 request_changes(Request *req)
 {
-	if (!req->changes_loaded)
-	{
-		Datum		values[1] = {Int64GetDatum(req->id)};
+	ListCell   *lc;
 
-		req->changes = read_changes(&select_changes, values);
-		req->changes_loaded = true;
+	if (req->changes_loaded)
+		return req->changes;
+	foreach(lc, store_scan(&change_table, CH_REQUEST, req->id))
+	{
+		StoreRow   *row = lfirst(lc);
+
+		if (row->nulls[CH_SUPERSEDED - 1])
+			req->changes = lappend(req->changes, change_from_row(row));
 	}
+	req->changes_loaded = true;
 	return req->changes;
 }
 
@@ -323,18 +285,42 @@ request_changes(Request *req)
  * about.
  */
 List *
-changes_on_row(int64 request, Change *like)
+changes_on_row(Request *req, Change *like)
 {
-	Datum		values[3];
+	MemoryContext cxt = CurrentMemoryContext;
+	Datum		values[4];
 	Datum		columns;
 	char		nulls[2];
+	UserSwitch	save;
+	List	   *seqs = NIL;
+	List	   *result = NIL;
+	ListCell   *lc;
+	int			n;
 
 	if (like->key == NULL)
 		return NIL;
-	values[0] = Int64GetDatum(request);
+	values[0] = Int64GetDatum(req->id);
 	values[1] = ObjectIdGetDatum(like->target);
 	image_to_datums(like->key, &columns, &nulls[0], &values[2], &nulls[1]);
-	return read_changes(&select_changes_on_row, values);
+	values[3] = Int64GetDatum(text_array_hash(values[2]));
+	store_begin(&save);
+	n = store_exec(&select_changes_on_row, values, NULL, false);
+	for (int i = 0; i < n; i++)
+	{
+		int			seq = spi_int32(SPI_tuptable->vals[i], 1);
+		MemoryContext spicxt = MemoryContextSwitchTo(cxt);
+
+		seqs = lappend_int(seqs, seq);
+		MemoryContextSwitchTo(spicxt);
+	}
+	store_end(&save);
+
+	if (seqs == NIL)
+		return NIL;
+	foreach(lc, request_changes(req))
+		if (list_member_int(seqs, ((Change *) lfirst(lc))->seq))
+			result = lappend(result, lfirst(lc));
+	return result;
 }
 
 /*

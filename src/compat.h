@@ -83,4 +83,13 @@ planned_inserted_cols(PlannedStmt *stmt, RangeTblEntry *rte)
 #define does_not_return pg_attribute_noreturn()
 #endif
 
+/* 18 hands an index scan somewhere to count. */
+#if PG_VERSION_NUM >= 180000
+#define begin_index_scan(rel, index, snapshot, nkeys) \
+	index_beginscan(rel, index, snapshot, NULL, nkeys, 0)
+#else
+#define begin_index_scan(rel, index, snapshot, nkeys) \
+	index_beginscan(rel, index, snapshot, nkeys, 0)
+#endif
+
 #endif							/* IDFLOW_COMPAT_H */

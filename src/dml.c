@@ -145,7 +145,7 @@ dml_prepare(Dml *dml, Change *change, Relation rel, HeapTuple live)
 	initStringInfo(&name);
 	appendStringInfoString(&name, operation_name(change->operation));
 	appendStringInfoString(&name, our_marker());
-	nest = transmission_modes_begin();
+	nest = transmission_modes_begin_for(change->layout);
 	for (int i = 0; image && i < image->n; i++)
 	{
 		int			position = image->columns ? image->columns[i] : i + 1;

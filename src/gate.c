@@ -192,7 +192,7 @@ fold(Request *req, Change *change)
 
 	if (req->is_new || change->operation == CMD_INSERT)
 		return false;
-	foreach(lc, changes_on_row(req->id, change))
+	foreach(lc, changes_on_row(req, change))
 	{
 		Change	   *earlier = lfirst(lc);
 
@@ -258,7 +258,7 @@ make_change(Relation rel, Relation target, CmdType operation, TupleTableSlot *ol
 	change->gates = list_make1(pstrdup(workflow));
 	key = layout_positions(layout, key_attnums);
 
-	nest = transmission_modes_begin();
+	nest = transmission_modes_begin_for(layout);
 	switch (operation)
 	{
 		case CMD_INSERT:

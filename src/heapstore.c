@@ -31,6 +31,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -205,6 +206,43 @@ store_insert_at(StoreTable *table, StoreRow *row, ItemPointer tid)
 }
 
 /*
+ * store_key_taken: whether the primary key of a row is in use, or may be: by a
+ * row that is there or one that a transaction at work inserts or deletes.
+ */
+bool
+store_key_taken(StoreTable *table, StoreRow *row)
+{
+	Relation	rel = store_open(table);
+	Relation	index = index_open(table->pkey, AccessShareLock);
+	SnapshotData dirty;
+	IndexScanDesc scan;
+	ScanKeyData keys[INDEX_MAX_KEYS];
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	int			nkeys = IndexRelationGetNumberOfKeyAttributes(index);
+	bool		taken;
+
+	for (int k = 0; k < nkeys; k++)
+	{
+		Oid			type = index->rd_opcintype[k];
+		Oid			equal = get_opfamily_member(index->rd_opfamily[k], type, type,
+												BTEqualStrategyNumber);
+
+		ScanKeyEntryInitialize(&keys[k], 0, k + 1, BTEqualStrategyNumber, InvalidOid,
+							   index->rd_indcollation[k], get_opcode(equal),
+							   row->values[index->rd_index->indkey.values[k] - 1]);
+	}
+	InitDirtySnapshot(dirty);
+	scan = begin_index_scan(rel, index, &dirty, nkeys);
+	index_rescan(scan, keys, nkeys, NULL, 0);
+	taken = index_getnext_slot(scan, ForwardScanDirection, slot);
+	index_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	index_close(index, AccessShareLock);
+	table_close(rel, NoLock);
+	return taken;
+}
+
+/*
  * store_update: replace the row at *tid, which the caller's lock covers; *tid
  * becomes the new row's.
  */
@@ -256,6 +294,39 @@ store_delete(StoreTable *table, AttrNumber column, int64 value)
 	if (n > 0)
 		CommandCounterIncrement();
 	return n;
+}
+
+/*
+ * store_scan: the rows whose bigint column, the first of the primary key, has
+ * a value, in the order of that key, as a List of StoreRow in the current
+ * memory context.
+ */
+List *
+store_scan(StoreTable *table, AttrNumber column, int64 value)
+{
+	Relation	rel = store_open(table);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Relation	index = index_open(table->pkey, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *result = NIL;
+
+	ScanKeyInit(&key, column, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(value));
+	scan = systable_beginscan_ordered(rel, index, snapshot, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan, ForwardScanDirection)))
+	{
+		StoreRow   *row = palloc(sizeof(StoreRow));
+
+		row_clear(row);
+		heap_deform_tuple(heap_copytuple(tuple), RelationGetDescr(rel), row->values, row->nulls);
+		result = lappend(result, row);
+	}
+	systable_endscan_ordered(scan);
+	index_close(index, AccessShareLock);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, NoLock);
+	return result;
 }
 
 /*

@@ -45,9 +45,11 @@ extern void row_set_text(StoreRow *row, AttrNumber column, const char *text);
 
 extern void store_insert(StoreTable *table, StoreRow *row);
 extern void store_insert_at(StoreTable *table, StoreRow *row, ItemPointer tid);
+extern bool store_key_taken(StoreTable *table, StoreRow *row);
 extern void store_update(StoreTable *table, ItemPointer tid, StoreRow *row);
 extern bool store_fetch(StoreTable *table, int64 id, StoreRow *row, ItemPointer tid);
 extern bool store_lock(StoreTable *table, int64 id, StoreRow *row, ItemPointer tid);
+extern List *store_scan(StoreTable *table, AttrNumber column, int64 value);
 extern int	store_delete(StoreTable *table, AttrNumber column, int64 value);
 
 #endif

@@ -201,6 +201,7 @@ typedef struct Layout
 	int16	   *attnums;
 	char	  **types;
 	FmgrInfo   *output;			/* output functions; layout_current() only */
+	bool		special;		/* has types whose text depends on more settings */
 } Layout;
 
 /* Values of some columns of a layout, as output text; NULL is SQL null. */
@@ -223,6 +224,7 @@ extern void image_set(Image *image, int position, const char *value);
 extern char *image_digest(Image *image, bytea *salt);
 extern void set_if_different(const char *name, const char *value);
 extern int	transmission_modes_begin(void);
+extern int	transmission_modes_begin_for(Layout *layout);
 extern void transmission_modes_end(int nestlevel);
 
 /* --------------------------------- requests, changes, events, tasks */
@@ -315,7 +317,7 @@ extern void change_add(Request *req, Change *change);
 extern void change_update(Request *req, Change *change);
 extern void change_drop(Request *req, int seq);
 extern List *request_changes(Request *req);
-extern List *changes_on_row(int64 request, Change *like);
+extern List *changes_on_row(Request *req, Change *like);
 extern const char *operation_name(CmdType operation);
 extern char *image_digests(Request *req);
 

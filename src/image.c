@@ -141,6 +141,29 @@ int2_array_values(Datum array, int *n)
 }
 
 /*
+ * Types whose text depends on no more than date style, interval style and
+ * float digits.  Any other one, arrays and domains included, is special.
+ */
+static bool
+type_is_plain(const char *type)
+{
+	static const char *const plain[] = {"bigint", "integer", "smallint", "text", "boolean",
+		"character varying", "character", "numeric", "uuid", "name", "bytea", "json", "jsonb",
+		"date", "timestamp without time zone", "timestamp with time zone",
+		"time without time zone", "time with time zone", "interval",
+	"double precision", "real"};
+	size_t		len = strcspn(type, "(");
+
+	if (len > 0 && type[strlen(type) - 1] == ']')
+		return false;
+	for (int i = 0; i < lengthof(plain); i++)
+		if (strcmp(type, plain[i]) == 0 ||
+			(type[len] == '(' && strlen(plain[i]) == len && strncmp(type, plain[i], len) == 0))
+			return true;
+	return false;
+}
+
+/*
  * layout_of: the layout of a relation as it is now, without an id, in the
  * current memory context.  Virtual generated columns have no value of their
  * own and are left out.
@@ -171,6 +194,7 @@ layout_of(Relation rel)
 		layout->attnums[n] = att->attnum;
 		getTypeOutputInfo(att->atttypid, &output, &varlena);
 		fmgr_info_cxt(output, &layout->output[n], CurrentMemoryContext);
+		layout->special |= !type_is_plain(layout->types[n]);
 		layout->ncolumns++;
 	}
 	return layout;
@@ -290,7 +314,10 @@ layout_from_row(int64 id, HeapTuple row)
 	strings = text_array_list(spi_datum(row, 5, &isnull));
 	n = 0;
 	foreach(lc, strings)
+	{
+		layout->special |= !type_is_plain(lfirst(lc));
 		layout->types[n++] = lfirst(lc);
+	}
 	list_free(strings);
 	return layout;
 }
@@ -546,12 +573,31 @@ set_if_different(const char *name, const char *value)
 
 /*
  * transmission_modes_begin: pin the settings that output and input text
- * depend on.  Returns the GUC nest level to hand to transmission_modes_end().
+ * depend on, for any type.  Returns the GUC nest level to hand to
+ * transmission_modes_end().
  */
 int
 transmission_modes_begin(void)
 {
-	int			nestlevel = NewGUCNestLevel();
+	return transmission_modes_begin_for(NULL);
+}
+
+/*
+ * transmission_modes_begin_for: the same for the columns of a layout.  Where
+ * nothing needs to be set, as in most sessions, it costs next to nothing and
+ * returns 0.
+ */
+int
+transmission_modes_begin_for(Layout *layout)
+{
+	bool		special = layout == NULL || layout->special;
+	int			nestlevel;
+
+	if (!special && DateStyle == USE_ISO_DATES && IntervalStyle == INTSTYLE_POSTGRES &&
+		extra_float_digits >= 1)
+		return 0;
+
+	nestlevel = NewGUCNestLevel();
 
 	/* what pg_dump and postgres_fdw pin; set only where it differs */
 	if (DateStyle != USE_ISO_DATES)
@@ -560,7 +606,7 @@ transmission_modes_begin(void)
 	if (IntervalStyle != INTSTYLE_POSTGRES)
 		(void) set_config_option("intervalstyle", "postgres", PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_SAVE, true, 0, false);
-	if (extra_float_digits < 3)
+	if (extra_float_digits < 1)
 		(void) set_config_option("extra_float_digits", "3", PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_SAVE, true, 0, false);
 
@@ -568,14 +614,18 @@ transmission_modes_begin(void)
 	 * reg* types print and read names by search_path, money by lc_monetary,
 	 * xml by xmloption.
 	 */
-	set_if_different("search_path", "pg_catalog, pg_temp");
-	set_if_different("lc_monetary", "C");
-	set_if_different("xmloption", "content");
+	if (special)
+	{
+		set_if_different("search_path", "pg_catalog, pg_temp");
+		set_if_different("lc_monetary", "C");
+		set_if_different("xmloption", "content");
+	}
 	return nestlevel;
 }
 
 void
 transmission_modes_end(int nestlevel)
 {
-	AtEOXact_GUC(true, nestlevel);
+	if (nestlevel > 0)
+		AtEOXact_GUC(true, nestlevel);
 }

@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/xact.h"
 #include "access/sysattr.h"
 #include "catalog/index.h"
 #include "catalog/pg_inherits.h"
@@ -56,8 +57,15 @@ static StorePlan delete_keys = {
 	2, {INT8OID, INT4OID}
 };
 
-/* idflow.pending_key's column request */
-#define PK_REQUEST 4
+/* Columns of idflow.pending_key. */
+enum
+{
+	PK_TARGET = 1,
+	PK_INDEX_NAME,
+	PK_DIGEST,
+	PK_REQUEST,
+	PK_SEQ
+};
 
 static StoreTable pending_table = {"pending_key"};
 
@@ -228,6 +236,39 @@ unique_keys(Relation rel, TupleTableSlot *slot, Bitmapset *touched, Bitmapset *w
 }
 
 /*
+ * A key that somebody holds, or is about to hold or let go: wait for him.
+ */
+static void
+hold_contended_key(Request *req, Change *change, Oid relid, PendingKey *key)
+{
+	UserSwitch	save;
+	Datum		values[5];
+
+	values[0] = ObjectIdGetDatum(relid);
+	values[1] = CStringGetTextDatum(key->index_name);
+	values[2] = Int64GetDatum(key->digest);
+	values[3] = Int64GetDatum(req->id);
+	values[4] = Int32GetDatum(change->seq);
+	store_begin(&save);
+	if (store_exec(&insert_key, values, NULL, false) == 0)
+	{
+		int64		holder = 0;
+
+		if (store_exec(&select_key, values, NULL, false) > 0)
+			holder = spi_int64(SPI_tuptable->vals[0], 1);
+		ereport(ERROR,
+				(errcode(ERRCODE_UNIQUE_VIOLATION),
+				 errmsg("duplicate key value violates unique constraint \"%s\"", key->index_name),
+				 key->description ?
+				 errdetail("Key %s is asked for by open request " INT64_FORMAT ".",
+						   key->description, holder) :
+				 errdetail("The key is asked for by open request " INT64_FORMAT ".", holder),
+				 errhint("Wait for that request's decision or have it withdrawn.")));
+	}
+	store_end(&save);
+}
+
+/*
  * pending_keys_add: hold the keys of a change.  Waits for a transaction that
  * is drafting the same key; errors with 23505, naming the request, if an open
  * draft has it.
@@ -235,39 +276,29 @@ unique_keys(Relation rel, TupleTableSlot *slot, Bitmapset *touched, Bitmapset *w
 void
 pending_keys_add(Request *req, Change *change, Oid relid, List *keys)
 {
-	UserSwitch	save;
 	ListCell   *lc;
 
-	if (keys == NIL)
-		return;
-	store_begin(&save);
 	foreach(lc, keys)
 	{
 		PendingKey *key = lfirst(lc);
-		Datum		values[5];
+		StoreRow	row;
 
-		values[0] = ObjectIdGetDatum(relid);
-		values[1] = CStringGetTextDatum(key->index_name);
-		values[2] = Int64GetDatum(key->digest);
-		values[3] = Int64GetDatum(req->id);
-		values[4] = Int32GetDatum(change->seq);
-		if (store_exec(&insert_key, values, NULL, false) == 0)
-		{
-			int64		holder = 0;
+		row_clear(&row);
+		row_set(&row, PK_TARGET, ObjectIdGetDatum(relid));
+		row_set_text(&row, PK_INDEX_NAME, key->index_name);
+		row_set(&row, PK_DIGEST, Int64GetDatum(key->digest));
+		row_set(&row, PK_REQUEST, Int64GetDatum(req->id));
+		row_set(&row, PK_SEQ, Int32GetDatum(change->seq));
 
-			if (store_exec(&select_key, values, NULL, false) > 0)
-				holder = spi_int64(SPI_tuptable->vals[0], 1);
-			ereport(ERROR,
-					(errcode(ERRCODE_UNIQUE_VIOLATION),
-					 errmsg("duplicate key value violates unique constraint \"%s\"", key->index_name),
-					 key->description ?
-					 errdetail("Key %s is asked for by open request " INT64_FORMAT ".",
-							   key->description, holder) :
-					 errdetail("The key is asked for by open request " INT64_FORMAT ".", holder),
-					 errhint("Wait for that request's decision or have it withdrawn.")));
-		}
+		/*
+		 * Somebody may take the key between the look and the insert: then the
+		 * primary key speaks, in plainer words.
+		 */
+		if (!IsolationUsesXactSnapshot() && !store_key_taken(&pending_table, &row))
+			store_insert(&pending_table, &row);
+		else
+			hold_contended_key(req, change, relid, key);
 	}
-	store_end(&save);
 }
 
 /*

@@ -255,7 +255,7 @@ row_find(Relation rel, Change *change, bool lock)
 		return NULL;
 	values = palloc(key->n * sizeof(Datum));
 	nulls = palloc0(key->n + 1);
-	nest = transmission_modes_begin();
+	nest = transmission_modes_begin_for(change->layout);
 	initStringInfo(&name);
 	appendStringInfo(&name, "%s", lock ? "lock" : "find");
 	for (int i = 0; i < key->n; i++)
@@ -384,7 +384,7 @@ row_load(Request *req, Change *change, Relation rel)
 		if (live)
 			heap_deform_tuple(live, desc, values, nulls);
 	}
-	nest = transmission_modes_begin();
+	nest = transmission_modes_begin_for(change->layout);
 	if (change->operation != CMD_INSERT)
 	{
 		overlay(change->key, change, rel, values, nulls);
