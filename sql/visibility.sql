@@ -74,6 +74,8 @@ UPDATE idflow.change_data SET key_hash = hash_array_extended(key, 0) WHERE key I
 UPDATE idflow.request r SET task = t.id FROM idflow.task t WHERE t.request = r.id AND t.state = 'open';
 INSERT INTO idflow.candidate (task, request, key) SELECT t.id, t.request, 'a:idflow_admin' FROM idflow.task t
 	WHERE t.state = 'open' AND NOT EXISTS (SELECT FROM idflow.candidate c WHERE c.task = t.id);
+INSERT INTO idflow.candidate (task, request, key, source) SELECT -id, id, 'u:' || requester, 'Requester'
+	FROM idflow.request WHERE closed_at IS NULL AND task IS NULL;
 INSERT INTO idflow.participant SELECT actor, request, bool_or(acted) FROM (
 	SELECT actor, request, transition <> 'Comment' AS acted FROM idflow.event
 	WHERE transition = 'Comment' OR via <> 'requester'

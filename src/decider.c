@@ -34,13 +34,14 @@ static StorePlan candidates_plan = {
 	" CASE WHEN w.four_eyes AND pg_catalog.right(t.activity_state, 14) OPERATOR(pg_catalog.=) '-ReviewPending'"
 	" THEN pg_catalog.array_remove(ARRAY[r.requester, r.subject] OPERATOR(pg_catalog.||) r.editors, NULL)"
 	" ELSE '{}' END,"
-	" ARRAY(SELECT v.principal FROM idflow.vote v WHERE v.task OPERATOR(pg_catalog.=) c.task AND NOT v.superseded)"
+	" ARRAY(SELECT v.principal FROM idflow.vote v WHERE v.request OPERATOR(pg_catalog.=) r.id"
+	" AND v.task OPERATOR(pg_catalog.=) c.task AND NOT v.superseded)"
 	" FROM idflow.task t"
-	" JOIN idflow.request r ON r.id OPERATOR(pg_catalog.=) t.request"
+	" JOIN idflow.request r ON r.task OPERATOR(pg_catalog.=) t.id"
 	" JOIN idflow.workflow w ON w.id OPERATOR(pg_catalog.=) t.workflow_id"
 	" JOIN idflow.candidate c ON c.task OPERATOR(pg_catalog.=) t.id"
 	" AND c.key OPERATOR(pg_catalog.<>) '" KEY_ADMIN "'"
-	" WHERE t.request OPERATOR(pg_catalog.=) $1 AND t.state OPERATOR(pg_catalog.=) 'open'"
+	" WHERE r.id OPERATOR(pg_catalog.=) $1 AND t.state OPERATOR(pg_catalog.=) 'open'"
 	" ORDER BY c.key COLLATE pg_catalog.\"C\" DESC",
 	1, {INT8OID}
 };
@@ -48,7 +49,7 @@ static StorePlan candidates_plan = {
 static StorePlan votes_plan = {
 	"SELECT v.task, t.activity, v.principal, v.via, v.vote, v.voted_at, v.on_behalf_of, v.comment, v.superseded"
 	" FROM idflow.task t JOIN idflow.vote v ON v.task OPERATOR(pg_catalog.=) t.id"
-	" WHERE t.request OPERATOR(pg_catalog.=) $1 ORDER BY v.task, v.seq",
+	" WHERE v.request OPERATOR(pg_catalog.=) $1 ORDER BY v.task, v.seq",
 	1, {INT8OID}
 };
 

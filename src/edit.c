@@ -158,7 +158,7 @@ check_again(Request *req, Change *change, Relation rel)
 
 	/* in a partitioned table the leaf's indexes hold the keys, as at first */
 	if (rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
-		pending_keys_add(req, change, RelationGetRelid(rel), keys);
+		pending_keys_add(req, change, keys);
 }
 
 /* An editor must hold the privilege on the columns that he edits. */

@@ -389,7 +389,7 @@ gate_capture(Relation rel, CmdType operation, TupleTableSlot *old, TupleTableSlo
 		change->new_row = again->new_row;
 	}
 	change_add(req, change);
-	pending_keys_add(req, change, RelationGetRelid(rel), keys);
+	pending_keys_add(req, change, keys);
 
 	if (strcmp(req->state, "draft") != 0 || collecting_request() == 0 || applying_request)
 	{

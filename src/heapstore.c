@@ -171,11 +171,14 @@ insert_index_entries(StoreTable *table, Relation rel, HeapTuple tuple, StoreRow 
 			values[k] = row->values[info->ii_IndexAttrNumbers[k] - 1];
 			nulls[k] = row->nulls[info->ii_IndexAttrNumbers[k] - 1];
 		}
-		index_rel = index_open(index->indexid, RowExclusiveLock);
+
+		/* nobody drops or rebuilds an index while we hold its table's lock */
+		index_rel = RelationIdGetRelation(index->indexid);
+		if (!RelationIsValid(index_rel))
+			elog(ERROR, "could not open index %u", index->indexid);
 		index_insert(index_rel, values, nulls, &tuple->t_self, rel,
 					 info->ii_Unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false, info);
-		/* as the executor does: a held lock would take one of few fast slots */
-		index_close(index_rel, RowExclusiveLock);
+		RelationClose(index_rel);
 	}
 }
 

@@ -292,6 +292,7 @@ typedef struct Request
 	const char *acting;			/* who moves it now; for events */
 	const char *acting_via;
 	bool		is_new;
+	bool		marked;			/* waits without a task; see task_mark_waiting() */
 	bool		keys_free;		/* closed: its pending keys are to be dropped */
 	List	   *events;			/* of Event, not yet written */
 	List	   *changes;		/* of Change */
@@ -329,6 +330,8 @@ extern void engine_apply_again(Request *req);
 
 /* task.c */
 extern int64 task_request(int64 task);
+extern void task_mark_waiting(Request *req);
+extern void task_unmark_waiting(Request *req);
 extern void task_open(Request *req);
 extern void task_ask_again(Request *req);
 /* A vote that is stored as its task closes. */
@@ -346,7 +349,7 @@ extern List *governed_changes(Request *req);
 /* pending.c */
 extern List *unique_keys(Relation rel, TupleTableSlot *slot, Bitmapset *touched,
 						 Bitmapset *written, ItemPointer self, bool check_live);
-extern void pending_keys_add(Request *req, Change *change, Oid relid, List *keys);
+extern void pending_keys_add(Request *req, Change *change, List *keys);
 extern void pending_keys_drop(Request *req, int seq);
 extern bool pending_key_of_request(int64 request, Oid indexid, int nkeys,
 								   Oid *types, Oid *collations, Datum *values);

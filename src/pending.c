@@ -40,15 +40,13 @@ typedef struct PendingKey
 } PendingKey;
 
 static StorePlan insert_key = {
-	"INSERT INTO idflow.pending_key (target, index_name, digest, request, seq)"
-	" VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
-	5, {REGCLASSOID, TEXTOID, INT8OID, INT8OID, INT4OID}
+	"INSERT INTO idflow.pending_key (digest, request, seq) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+	3, {INT8OID, INT8OID, INT4OID}
 };
 
 static StorePlan select_key = {
-	"SELECT request FROM idflow.pending_key WHERE target OPERATOR(pg_catalog.=) $1"
-	" AND index_name OPERATOR(pg_catalog.=) $2 AND digest OPERATOR(pg_catalog.=) $3",
-	3, {REGCLASSOID, TEXTOID, INT8OID}
+	"SELECT request FROM idflow.pending_key WHERE digest OPERATOR(pg_catalog.=) $1",
+	1, {INT8OID}
 };
 
 static StorePlan delete_keys = {
@@ -60,9 +58,7 @@ static StorePlan delete_keys = {
 /* Columns of idflow.pending_key. */
 enum
 {
-	PK_TARGET = 1,
-	PK_INDEX_NAME,
-	PK_DIGEST,
+	PK_DIGEST = 1,
 	PK_REQUEST,
 	PK_SEQ
 };
@@ -74,9 +70,14 @@ static StoreTable pending_table = {"pending_key"};
  * is right wherever equal values print alike.
  */
 static int64
-key_digest(int nkeys, Oid *types, Oid *collations, Datum *values, bool *nulls)
+key_digest(Oid indexid, int nkeys, Oid *types, Oid *collations, Datum *values, bool *nulls)
 {
-	uint64		digest = 0;
+	/*
+	 * The index by its oid: a table made anew is another one.  After a restore
+	 * the drafts that came along no longer hold their keys; the apply still
+	 * tells.
+	 */
+	uint64		digest = hash_bytes_uint32_extended(indexid, 0);
 
 	for (int i = 0; i < nkeys; i++)
 	{
@@ -225,7 +226,7 @@ unique_keys(Relation rel, TupleTableSlot *slot, Bitmapset *touched, Bitmapset *w
 
 		key = palloc(sizeof(PendingKey));
 		key->index_name = pstrdup(RelationGetRelationName(index));
-		key->digest = key_digest(info->ii_NumIndexKeyAttrs, types,
+		key->digest = key_digest(RelationGetRelid(index), info->ii_NumIndexKeyAttrs, types,
 								 index->rd_indcollation, values, nulls);
 		key->description = BuildIndexValueDescription(index, values, nulls);
 		result = lappend(result, key);
@@ -239,16 +240,14 @@ unique_keys(Relation rel, TupleTableSlot *slot, Bitmapset *touched, Bitmapset *w
  * A key that somebody holds, or is about to hold or let go: wait for him.
  */
 static void
-hold_contended_key(Request *req, Change *change, Oid relid, PendingKey *key)
+hold_contended_key(Request *req, Change *change, PendingKey *key)
 {
 	UserSwitch	save;
-	Datum		values[5];
+	Datum		values[3];
 
-	values[0] = ObjectIdGetDatum(relid);
-	values[1] = CStringGetTextDatum(key->index_name);
-	values[2] = Int64GetDatum(key->digest);
-	values[3] = Int64GetDatum(req->id);
-	values[4] = Int32GetDatum(change->seq);
+	values[0] = Int64GetDatum(key->digest);
+	values[1] = Int64GetDatum(req->id);
+	values[2] = Int32GetDatum(change->seq);
 	store_begin(&save);
 	if (store_exec(&insert_key, values, NULL, false) == 0)
 	{
@@ -274,7 +273,7 @@ hold_contended_key(Request *req, Change *change, Oid relid, PendingKey *key)
  * draft has it.
  */
 void
-pending_keys_add(Request *req, Change *change, Oid relid, List *keys)
+pending_keys_add(Request *req, Change *change, List *keys)
 {
 	ListCell   *lc;
 
@@ -284,8 +283,6 @@ pending_keys_add(Request *req, Change *change, Oid relid, List *keys)
 		StoreRow	row;
 
 		row_clear(&row);
-		row_set(&row, PK_TARGET, ObjectIdGetDatum(relid));
-		row_set_text(&row, PK_INDEX_NAME, key->index_name);
 		row_set(&row, PK_DIGEST, Int64GetDatum(key->digest));
 		row_set(&row, PK_REQUEST, Int64GetDatum(req->id));
 		row_set(&row, PK_SEQ, Int32GetDatum(change->seq));
@@ -297,7 +294,7 @@ pending_keys_add(Request *req, Change *change, Oid relid, List *keys)
 		if (!IsolationUsesXactSnapshot() && !store_key_taken(&pending_table, &row))
 			store_insert(&pending_table, &row);
 		else
-			hold_contended_key(req, change, relid, key);
+			hold_contended_key(req, change, key);
 	}
 }
 
@@ -331,19 +328,13 @@ pending_key_of_request(int64 request, Oid indexid, int nkeys,
 					   Oid *types, Oid *collations, Datum *values)
 {
 	UserSwitch	save;
-	Datum		args[3];
+	Datum		args[1];
 	bool		found = false;
 	ListCell   *lc;
 
-	args[2] = Int64GetDatum(key_digest(nkeys, types, collations, values, NULL));
 	foreach(lc, find_all_inheritors(indexid, NoLock, NULL))
 	{
-		char	   *name = get_rel_name(lfirst_oid(lc));
-
-		if (name == NULL)
-			continue;			/* dropped meanwhile */
-		args[0] = ObjectIdGetDatum(IndexGetRelation(lfirst_oid(lc), false));
-		args[1] = CStringGetTextDatum(name);
+		args[0] = Int64GetDatum(key_digest(lfirst_oid(lc), nkeys, types, collations, values, NULL));
 		store_begin(&save);
 		found = store_exec(&select_key, args, NULL, false) > 0 &&
 			spi_int64(SPI_tuptable->vals[0], 1) == request;

@@ -192,8 +192,9 @@ request_from_row(StoreRow *row, ItemPointer tid)
 	req->nchanges = ROW_INT32(row, REQ_CHANGES);
 	req->passed = text_array_list(row->values[REQ_PASSED - 1]);
 	req->editors = text_array_list(row->values[REQ_EDITORS - 1]);
-	req->role = pstrdup(NameStr(*DatumGetName(row->values[REQ_ROLE - 1])));
+	req->role = row_text_value(row, REQ_ROLE);
 	req->tid = *tid;
+	req->marked = req->task == 0 && req->closed_at == 0;
 	if (full_state)
 	{
 		char	   *dash = strchr(full_state, '-');
@@ -389,6 +390,22 @@ write_event(Request *req, Event *event)
 }
 
 /*
+ * A request that is not closed and has no open task is still to be found
+ * among those that wait.
+ */
+static void
+mark_waiting(Request *req)
+{
+	bool		wanted = req->task == 0 && req->closed_at == 0;
+
+	if (wanted && !req->marked)
+		task_mark_waiting(req);
+	else if (!wanted && req->marked)
+		task_unmark_waiting(req);
+	req->marked = wanted;
+}
+
+/*
  * request_write: store a request and its new events.
  */
 void
@@ -396,7 +413,6 @@ request_write(Request *req)
 {
 	StoreRow	row;
 	Activity   *activity = request_activity(req);
-	NameData	role;
 	ListCell   *lc;
 
 	foreach(lc, req->events)
@@ -405,9 +421,9 @@ request_write(Request *req)
 	if (req->keys_free)
 		pending_keys_drop(req, 0);
 	req->keys_free = false;
+	mark_waiting(req);
 
 	row_clear(&row);
-	namestrcpy(&role, req->role);
 	row_set(&row, REQ_ID, Int64GetDatum(req->id));
 	if (req->workflow)
 	{
@@ -437,7 +453,7 @@ request_write(Request *req)
 	row_set(&row, REQ_CHANGES, Int32GetDatum(req->nchanges));
 	row_set(&row, REQ_PASSED, text_array_datum(req->passed));
 	row_set(&row, REQ_EDITORS, text_array_datum(req->editors));
-	row_set(&row, REQ_ROLE, NameGetDatum(&role));
+	row_set_text(&row, REQ_ROLE, req->role);
 
 	if (req->is_new)
 		store_insert_at(&request_table, &row, &req->tid);

@@ -100,8 +100,8 @@ static StorePlan move_task = {
 
 static StorePlan void_votes = {
 	"UPDATE idflow.vote SET superseded = true"
-	" WHERE task OPERATOR(pg_catalog.=) $1 AND NOT superseded",
-	1, {INT8OID}
+	" WHERE request OPERATOR(pg_catalog.=) $1 AND task OPERATOR(pg_catalog.=) $2 AND NOT superseded",
+	2, {INT8OID, INT8OID}
 };
 
 /*
@@ -254,6 +254,29 @@ task_request(int64 task)
 }
 
 /*
+ * task_mark_waiting: keep a request that waits for no task among those that
+ * are not closed, by a row of its requester's that no inbox shows.
+ */
+void
+task_mark_waiting(Request *req)
+{
+	StoreRow	row;
+
+	row_clear(&row);
+	row_set(&row, CA_TASK, Int64GetDatum(-req->id));
+	row_set(&row, CA_REQUEST, Int64GetDatum(req->id));
+	row_set_text(&row, CA_KEY, psprintf(KEY_PRINCIPAL "%s", req->requester));
+	row_set_text(&row, CA_SOURCE, "Requester");
+	store_insert(&candidate_table, &row);
+}
+
+void
+task_unmark_waiting(Request *req)
+{
+	store_delete(&candidate_table, CA_TASK, -req->id);
+}
+
+/*
  * task_open: the activity at hand waits for people.
  */
 void
@@ -304,10 +327,11 @@ task_open(Request *req)
 void
 task_ask_again(Request *req)
 {
-	Datum		values[1];
+	Datum		values[2];
 	UserSwitch	save;
 
-	values[0] = Int64GetDatum(req->task);
+	values[0] = Int64GetDatum(req->id);
+	values[1] = Int64GetDatum(req->task);
 	store_begin(&save);
 	store_exec(&void_votes, values, NULL, false);
 	store_end(&save);

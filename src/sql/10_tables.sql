@@ -77,10 +77,10 @@ CREATE TABLE idflow.request (
 	changes         int NOT NULL DEFAULT 0,
 	passed          text[] NOT NULL DEFAULT '{}',
 	editors         text[] NOT NULL DEFAULT '{}',
-	requested_role  name NOT NULL,
+	requested_role  text NOT NULL,
 	effective_at    timestamptz,
 	expires_at      timestamptz
-);
+) WITH (fillfactor = 80);	-- no index has a column that changes: updates stay in the page
 
 /* A layout names the columns that an image's values stand for. */
 CREATE TABLE idflow.layout (
@@ -125,12 +125,9 @@ CREATE TABLE idflow.change_data (
 
 /* Unique keys that open drafts ask for; the primary key is the lock. */
 CREATE TABLE idflow.pending_key (
-	target       regclass NOT NULL,
-	index_name   text NOT NULL,
-	digest       bigint NOT NULL,
+	digest       bigint NOT NULL PRIMARY KEY,	-- of table, index and values
 	request      bigint NOT NULL,
-	seq          int NOT NULL,
-	PRIMARY KEY (target, index_name, digest)
+	seq          int NOT NULL
 );
 CREATE INDEX ON idflow.pending_key (request);
 
@@ -153,9 +150,11 @@ CREATE TABLE idflow.task (
 ) WITH (fillfactor = 90);
 
 /*
- * Who may act on an open task: the index behind the inbox.  via is 'profile'
- * or 'principal', name the profile's or principal's name; key joins both so
- * that an inbox is one index probe per key.
+ * Who may act on an open task: the index behind the inbox.  key is u: and a
+ * principal's name, p: and a profile's, or a:idflow_admin, so that an inbox is
+ * one index probe per key.  A request that waits for no task, because it is a
+ * draft, in conflict, failed or scheduled, has a row of its requester's under
+ * its own number made negative: what has no row here is closed.
  */
 CREATE TABLE idflow.candidate (
 	task       bigint NOT NULL,
@@ -177,7 +176,7 @@ CREATE TABLE idflow.vote (
 	voted_at      timestamptz NOT NULL,
 	revision      int NOT NULL,
 	superseded    boolean NOT NULL DEFAULT false,
-	PRIMARY KEY (task, seq)
+	PRIMARY KEY (request, task, seq)
 );
 
 /* Who acted on a request otherwise than by a vote: he keeps it in sight. */

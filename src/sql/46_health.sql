@@ -233,7 +233,8 @@ BEGIN
 			   CASE r.state WHEN 'conflict' THEN 'See idflow.change_diff; idflow.resolve() or idflow.rebase() ends it.'
 							ELSE 'See idflow.event; idflow.retry() tries again.' END
 		FROM idflow.request r
-		WHERE r.state IN ('conflict', 'failed')
+		WHERE r.id IN (SELECT c.request FROM idflow.candidate c WHERE c.task < 0)
+		  AND r.state IN ('conflict', 'failed')
 		GROUP BY r.state
 		ORDER BY r.state;
 	IF NOT FOUND THEN

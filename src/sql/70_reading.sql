@@ -6,9 +6,7 @@
 
 CREATE INDEX request_requester ON idflow.request (requester);
 CREATE INDEX request_subject ON idflow.request (subject) WHERE subject IS NOT NULL;
-CREATE INDEX request_open ON idflow.request (id) WHERE closed_at IS NULL;
 CREATE INDEX candidate_key ON idflow.candidate (key, request);
-CREATE INDEX task_request ON idflow.task (request);
 CREATE INDEX vote_principal ON idflow.vote (principal, request);
 CREATE INDEX change_data_key ON idflow.change_data (key_hash);
 
@@ -135,7 +133,8 @@ CREATE VIEW idflow.inbox WITH (security_barrier) AS
 		idflow.state_verbs(t.activity_state) AS verbs,
 		1 AS needed,
 		(SELECT pg_catalog.count(*)::int FROM idflow.vote v
-		 WHERE v.task OPERATOR(pg_catalog.=) t.id AND NOT v.superseded) AS given,
+		 WHERE v.request OPERATOR(pg_catalog.=) r.id AND v.task OPERATOR(pg_catalog.=) t.id
+			AND NOT v.superseded) AS given,
 		CASE WHEN NOT w.four_eyes OR pg_catalog.right(t.activity_state, 14) OPERATOR(pg_catalog.<>) '-ReviewPending'
 			THEN NULL
 			WHEN r.requester OPERATOR(pg_catalog.=) (SELECT idflow.actor()) THEN 'four eyes: you requested it'
@@ -233,8 +232,8 @@ CREATE VIEW idflow.waiting WITH (security_invoker) AS
 			THEN pg_catalog.format('One of them calls idflow.approve(%s) or idflow.decline(%1$s).', t.id)
 			ELSE pg_catalog.format('One of them calls idflow.execute(%s).', t.id) END AS remedy
 	FROM idflow.request r
-		LEFT JOIN idflow.task t ON t.request OPERATOR(pg_catalog.=) r.id AND t.state OPERATOR(pg_catalog.=) 'open'
-	WHERE r.closed_at IS NULL
+		LEFT JOIN idflow.task t ON t.id OPERATOR(pg_catalog.=) r.task AND t.state OPERATOR(pg_catalog.=) 'open'
+	WHERE r.id IN (SELECT c.request FROM idflow.candidate c)		-- what has none is closed
 		AND r.state OPERATOR(pg_catalog.=) ANY (ARRAY['draft', 'open', 'scheduled', 'conflict', 'failed']);
 GRANT SELECT ON idflow.waiting TO PUBLIC;
 COMMENT ON VIEW idflow.waiting IS 'What each request that is not closed waits for, and what would move it on.';
