@@ -469,7 +469,12 @@ refuse_open_requests(const char *workflow, Relation rel, List *relids)
 	store_begin(&save);
 	values[0] = oid_array_datum(relids);
 	values[1] = CStringGetTextDatum(workflow);
-	n = store_exec(&plan, values, NULL, false);
+
+	/*
+	 * Now that the table is locked nobody drafts any more, but a transaction
+	 * snapshot may be older than the last draft.
+	 */
+	n = store_exec_latest(&plan, values);
 	for (int i = 0; i < Min(n, SHOWN_REQUESTS); i++)
 		appendStringInfo(&ids, "%s" INT64_FORMAT, i > 0 ? ", " : "",
 						 spi_int64(SPI_tuptable->vals[i], 1));

@@ -37,6 +37,7 @@ PG_FUNCTION_INFO_V1(idflow_workflow_changed);
 static void report_messages(Definition *def);
 static void deploy_workflow(WorkflowDefinition *workflow, const char *deployer,
 							ReturnSetInfo *rsinfo);
+static void refuse_old_snapshot(const char *name);
 static HeapTuple same_newest_version(WorkflowDefinition *workflow);
 static void insert_activities(int64 workflow_id, WorkflowDefinition *workflow);
 static Datum options_datum(List *options);
@@ -316,11 +317,13 @@ deploy_workflow(WorkflowDefinition *workflow, const char *deployer,
 	BOOLOID, BOOLOID, TEXTOID, JSONBOID, XMLOID, BYTEAOID, NAMEOID};
 	Datum		args[12];
 	char		nulls[13] = "            ";
-	HeapTuple	row = same_newest_version(workflow);
+	HeapTuple	row;
 	bytea	   *digest;
 	bool		isnull;
 	int64		id;
 
+	refuse_old_snapshot(workflow->name);
+	row = same_newest_version(workflow);
 	if (row != NULL)
 	{
 		tuplestore_puttuple(rsinfo->setResult, row);
@@ -362,6 +365,34 @@ deploy_workflow(WorkflowDefinition *workflow, const char *deployer,
 	tuplestore_puttuple(rsinfo->setResult, row);
 
 	insert_activities(id, workflow);
+}
+
+/*
+ * A transaction snapshot may not show the newest version, whose number this
+ * one would get again.
+ */
+static void
+refuse_old_snapshot(const char *name)
+{
+	static StorePlan plan = {
+		"SELECT pg_catalog.max(w.version) FROM idflow.workflow AS w"
+		" WHERE w.name OPERATOR(pg_catalog.=) $1",
+		1, {TEXTOID}
+	};
+	Datum		values[1];
+	int			seen;
+
+	if (!IsolationUsesXactSnapshot())
+		return;
+	values[0] = CStringGetTextDatum(name);
+	(void) store_exec(&plan, values, NULL, false);
+	seen = spi_int32(SPI_tuptable->vals[0], 1);
+	(void) store_exec_latest(&plan, values);
+	if (spi_int32(SPI_tuptable->vals[0], 1) != seen)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to concurrent deployment of workflow \"%s\"",
+						name)));
 }
 
 /*

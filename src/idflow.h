@@ -96,6 +96,7 @@ extern void restore_user(const UserSwitch *save);
  */
 extern void store_begin(UserSwitch *save);
 extern int	store_exec(StorePlan *plan, Datum *values, const char *nulls, bool read_only);
+extern int	store_exec_latest(StorePlan *plan, Datum *values);
 extern void store_end(const UserSwitch *save);
 
 /* columns of the current SPI result; NULL or 0 for SQL null */

@@ -128,6 +128,21 @@ store_end(const UserSwitch *save)
 	SPI_finish();
 }
 
+static void
+prepare(StorePlan *plan)
+{
+	SPIPlanPtr	prepared;
+
+	if (plan->plan != NULL)
+		return;
+	prepared = SPI_prepare(plan->sql, plan->nargs, plan->argtypes);
+	if (prepared == NULL)
+		elog(ERROR, "could not prepare \"%s\": %s", plan->sql,
+			 SPI_result_code_string(SPI_result));
+	SPI_keepplan(prepared);
+	plan->plan = prepared;
+}
+
 /*
  * store_exec: run a statement of idflow's own between store_begin() and
  * store_end().  Returns the number of rows; they are in SPI_tuptable.
@@ -138,18 +153,29 @@ store_exec(StorePlan *plan, Datum *values, const char *nulls, bool read_only)
 {
 	int			rc;
 
-	if (plan->plan == NULL)
-	{
-		SPIPlanPtr	prepared = SPI_prepare(plan->sql, plan->nargs, plan->argtypes);
-
-		if (prepared == NULL)
-			elog(ERROR, "could not prepare \"%s\": %s", plan->sql,
-				 SPI_result_code_string(SPI_result));
-		SPI_keepplan(prepared);
-		plan->plan = prepared;
-	}
-
+	prepare(plan);
 	rc = SPI_execute_plan(plan->plan, values, nulls, read_only, 0);
+	if (rc < 0)
+		elog(ERROR, "could not execute \"%s\": %s", plan->sql,
+			 SPI_result_code_string(rc));
+	return (int) SPI_processed;
+}
+
+/*
+ * store_exec_latest: as store_exec(), for a SELECT that must see all that is
+ * committed by now, also in a transaction that has one snapshot.
+ */
+int
+store_exec_latest(StorePlan *plan, Datum *values)
+{
+	Snapshot	snapshot;
+	int			rc;
+
+	prepare(plan);
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	rc = SPI_execute_snapshot(plan->plan, values, NULL, snapshot, InvalidSnapshot,
+							  true, false, 0);
+	UnregisterSnapshot(snapshot);
 	if (rc < 0)
 		elog(ERROR, "could not execute \"%s\": %s", plan->sql,
 			 SPI_result_code_string(rc));

@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
@@ -229,6 +230,17 @@ workflow_current(const char *name, bool missing_ok)
 
 	if (id == 0)
 	{
+		/* a gate is seen as soon as it is there, under whatever snapshot */
+		if (IsolationUsesXactSnapshot())
+		{
+			store_begin(&save);
+			if (store_exec_latest(&select_current, values) > 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						 errmsg("could not serialize access due to concurrent deployment of workflow \"%s\"",
+								name)));
+			store_end(&save);
+		}
 		if (missing_ok)
 			return NULL;
 		ereport(ERROR,
@@ -237,8 +249,12 @@ workflow_current(const char *name, bool missing_ok)
 				 errhint("Deploy it with idflow.deploy(); idflow.ready() lists the definitions that come with idflow.")));
 	}
 
-	/* an invalidation may have come with the query: then don't keep it */
-	if (by_name_valid && strlen(name) < NAMEDATALEN)
+	/*
+	 * An invalidation may have come with the query: then don't keep it.  Nor
+	 * what a transaction snapshot shows, which may be out of date: the
+	 * invalidation that would say so has been taken in already.
+	 */
+	if (by_name_valid && !IsolationUsesXactSnapshot() && strlen(name) < NAMEDATALEN)
 	{
 		entry = hash_search(by_name, &key, HASH_ENTER, NULL);
 		entry->id = id;
