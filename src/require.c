@@ -16,6 +16,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
@@ -66,6 +67,13 @@ idflow_require_approval(PG_FUNCTION_ARGS)
 				 errmsg("operations must not be null")));
 	relid = PG_GETARG_OID(0);
 	operations = attach_operations(PG_GETARG_DATUM(3));
+
+	/*
+	 * The lock that deploy takes comes before the table's, as it does in a
+	 * transaction that deploys and then attaches; and nobody else may choose
+	 * the name that we are about to choose.
+	 */
+	LockRelationOid(extension_relid("workflow"), ShareRowExclusiveLock);
 
 	/* What is wrong with the table is said before anything is deployed. */
 	rel = attach_open_target(relid);
@@ -168,7 +176,7 @@ attached_elsewhere(const char *workflow, Oid relid)
 	store_begin(&save);
 	values[0] = CStringGetTextDatum(workflow);
 	values[1] = ObjectIdGetDatum(relid);
-	result = store_exec(&plan, values, NULL, true) > 0;
+	result = store_exec_latest(&plan, values) > 0;
 	store_end(&save);
 	return result;
 }
