@@ -161,8 +161,8 @@ directory_holds(const char *principal, const char *profile)
 	values[0] = CStringGetTextDatum(profile);
 	values[1] = CStringGetTextDatum(principal);
 	store_begin(&save);
-	(void) store_exec(&plan, values, NULL, true);
-	holds = SPI_processed > 0;
+	/* not as of the statement's start: it may have waited for a lock since */
+	holds = store_exec(&plan, values, NULL, false) > 0;
 	store_end(&save);
 	return holds;
 }

@@ -24,6 +24,7 @@
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 
 #include "directory.h"
 
@@ -348,8 +349,14 @@ directory_ask(DirectoryQuery query, const char *arg1, const char *arg2,
 			source.plans[query] = plan;
 		}
 
+		/*
+		 * Whether somebody may act is asked as of now, not of the statement's
+		 * start: it may have waited for a lock since.
+		 */
+		PushActiveSnapshot(query == DIR_HOLDS ? GetTransactionSnapshot() : GetActiveSnapshot());
 		if (SPI_execute_plan(plan, values, NULL, true, query == DIR_HOLDS ? 1 : 0) != SPI_OK_SELECT)
 			elog(ERROR, "could not read directory relation %s", source.name);
+		PopActiveSnapshot();
 		for (uint64 i = 0; i < SPI_processed; i++)
 			each(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, state);
 
