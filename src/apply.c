@@ -48,6 +48,16 @@ typedef struct Pass
 
 static Pass *current_pass = NULL;
 
+/* Applies within applies, and whether the innermost is at its end. */
+static int	applying_depth = 0;
+static bool settling = false;
+
+int
+apply_depth(void)
+{
+	return applying_depth;
+}
+
 
 /* ------------------------------------------------------------ the gates' side */
 
@@ -327,7 +337,7 @@ apply_change(Request *req, Change *change, bool trying, char **held_by, StringIn
 	current_pass = &pass;
 	PG_TRY();
 	{
-		rc = SPI_execute_plan(dml.plan, dml.values, dml.nulls, false, 0);
+		rc = dml_execute(&dml);
 	}
 	PG_FINALLY();
 	{
@@ -389,6 +399,22 @@ set_constraints(bool deferred)
 	AfterTriggerSetState(stmt);
 }
 
+/*
+ * apply_refuse_deferral: a trigger that fires while an apply settles its
+ * constraints must not put off what it causes, because that would run after
+ * the apply, as whoever commits.
+ */
+void
+apply_refuse_deferral(Node *statement)
+{
+	if (settling && IsA(statement, ConstraintsSetStmt) &&
+		((ConstraintsSetStmt *) statement)->deferred)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("cannot defer constraints while those of request " INT64_FORMAT " are settled",
+						applying_request)));
+}
+
 static ApplyOutcome
 apply_changes(Request *req, List *changes, bool trying, char **held_by,
 			  Change **held_change, StringInfo report)
@@ -398,16 +424,21 @@ apply_changes(Request *req, List *changes, bool trying, char **held_by,
 	UserSwitch	save;
 	volatile ApplyOutcome outcome = APPLY_DONE;
 	Oid			roleid = requester_role(req);
+	bool		outer_settling = settling;
 	int			nest;
 	ListCell   *lc;
 
-	/* what the caller has deferred fires as the caller, before we are another */
-	if (!trying)
+	/*
+	 * What the caller has deferred fires as the caller, before we are another.
+	 * Where an outer apply settles its constraints nothing is put off again.
+	 */
+	if (!trying && !settling)
 	{
 		set_constraints(false);
 		set_constraints(true);
 	}
 
+	applying_depth++;
 	applying_actor = req->requester;
 	applying_request = req->id;
 	PG_TRY();
@@ -424,27 +455,39 @@ apply_changes(Request *req, List *changes, bool trying, char **held_by,
 				break;
 			}
 		}
-		if (outcome == APPLY_DONE && !trying)
+
+		/*
+		 * Before 18 a deferred trigger runs as whoever commits: settle it here.
+		 * A change that a gate held has fired triggers FOR EACH STATEMENT; of
+		 * several changes those already written are rolled back.
+		 */
+		if (!trying &&
+			(outcome == APPLY_DONE || (outcome == APPLY_HELD && list_length(changes) == 1)))
 		{
 			UserSwitch	restricted;
 
-			/* before 18 a deferred trigger runs as whoever commits: settle it here */
 			become(&restricted, roleid, SECURITY_RESTRICTED_OPERATION);
+			settling = true;
 			set_constraints(false);
+			settling = outer_settling;
 			restore_user(&restricted);
 		}
-		AtEOXact_GUC(true, nest);
+
+		/* as at an abort: a trigger's plain SET must not outlive the apply */
+		AtEOXact_GUC(false, nest);
 		restore_user(&save);
 	}
 	PG_FINALLY();
 	{
+		applying_depth--;
+		settling = outer_settling;
 		applying_actor = outer_actor;
 		applying_request = outer_request;
 	}
 	PG_END_TRY();
 
 	/* the caller's further statements defer again what was declared so */
-	if (!trying)
+	if (!trying && !settling)
 		set_constraints(true);
 	return outcome;
 }

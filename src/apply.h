@@ -6,6 +6,9 @@
 
 #include "idflow.h"
 
+/* Requests above one that a trigger of an apply made. */
+#define MAX_PARENTS 32
+
 typedef enum ApplyOutcome
 {
 	APPLY_DONE,					/* every row is written */
@@ -24,6 +27,8 @@ typedef enum PassVerdict
 extern void apply_edit_query(const char *source, Query *query);
 extern ApplyOutcome apply_request(Request *req, char **held_by, Change **held_change,
 								  StringInfo report);
+extern int	apply_depth(void);
+extern void apply_refuse_deferral(Node *statement);
 extern void apply_try(Request *req, List *changes);
 extern PassVerdict apply_pass(TriggerData *trigdata, CmdType operation, const char *workflow);
 extern bool apply_conflicts(Change *change, Relation rel, HeapTuple live, List **positions);
@@ -39,6 +44,7 @@ typedef struct Dml
 } Dml;
 
 extern void dml_prepare(Dml *dml, Change *change, Relation rel, HeapTuple live);
+extern int	dml_execute(Dml *dml);
 extern bool dml_is_ours(QueryDesc *query);
 extern bool change_touches(Change *change, Form_pg_attribute att, int position, const char *value);
 

@@ -20,6 +20,7 @@
 #include "parser/parsetree.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/plancache.h"
 #include "utils/rel.h"
 
 #include "apply.h"
@@ -28,38 +29,24 @@
 #include "plancache.h"
 
 /*
- * The statement's first bytes.  The random part keeps other code that runs
- * in the session from writing a statement that is taken for ours.
+ * The text of the statement of ours that is being prepared or executed.  It
+ * is known by its place in memory, which no other code's statement can share:
+ * that holds for analysis again of a kept plan, too, and stays true where
+ * somebody reads the text in an error's context and writes the same.
  */
-static char marker[64] = "";
+static const char *current_text = NULL;
 
-
-static const char *
-our_marker(void)
-{
-	if (marker[0] == '\0')
-	{
-		uint64		nonce[2];
-
-		if (!pg_strong_random(nonce, sizeof(nonce)))
-			ereport(ERROR,
-					(errcode(ERRCODE_INTERNAL_ERROR),
-					 errmsg("could not generate random bytes")));
-		snprintf(marker, sizeof(marker), "/* idflow %016llx%016llx",
-				 (unsigned long long) nonce[0], (unsigned long long) nonce[1]);
-	}
-	return marker;
-}
+/* The leading comment; the numbers of an INSERT's columns follow. */
+#define MARKER "/* idflow"
 
 /*
- * dml_is_ours: whether a statement in execution is one that dml_prepare()
- * made.
+ * dml_is_ours: whether a statement in execution is the one that
+ * dml_execute() executes.
  */
 bool
 dml_is_ours(QueryDesc *query)
 {
-	return query && query->sourceText && marker[0] != '\0' &&
-		strncmp(query->sourceText, marker, strlen(marker)) == 0;
+	return query && current_text && query->sourceText == current_text;
 }
 
 /*
@@ -73,8 +60,7 @@ apply_edit_query(const char *source, Query *query)
 	RangeTblEntry *rte;
 	RTE_PERMS  *perms;
 
-	if (marker[0] == '\0' || source == NULL || query->resultRelation == 0 ||
-		strncmp(source, marker, strlen(marker)) != 0)
+	if (current_text == NULL || source != current_text || query->resultRelation == 0)
 		return;
 
 	rte = rt_fetch(query->resultRelation, query->rtable);
@@ -83,7 +69,7 @@ apply_edit_query(const char *source, Query *query)
 	perms->selectedCols = NULL;
 	if (query->commandType == CMD_INSERT)
 	{
-		const char *p = source + strlen(marker);
+		const char *p = source + strlen(MARKER);
 
 		perms->insertedCols = NULL;
 		while (*p == ' ')
@@ -144,7 +130,7 @@ dml_prepare(Dml *dml, Change *change, Relation rel, HeapTuple live)
 
 	initStringInfo(&name);
 	appendStringInfoString(&name, operation_name(change->operation));
-	appendStringInfoString(&name, our_marker());
+	appendStringInfoString(&name, " dml");
 	nest = transmission_modes_begin_for(change->layout);
 	for (int i = 0; image && i < image->n; i++)
 	{
@@ -170,9 +156,10 @@ dml_prepare(Dml *dml, Change *change, Relation rel, HeapTuple live)
 	{
 		StringInfoData sql;
 		int			nargs = dml->nargs;
+		const char *outer_text = current_text;
 
 		initStringInfo(&sql);
-		appendStringInfoString(&sql, our_marker());
+		appendStringInfoString(&sql, MARKER);
 		for (int i = 0; change->operation == CMD_INSERT && image && i < image->n; i++)
 		{
 			int			position = image->columns ? image->columns[i] : i + 1;
@@ -223,7 +210,16 @@ dml_prepare(Dml *dml, Change *change, Relation rel, HeapTuple live)
 		}
 		appendStringInfoString(&sql, " RETURNING *");
 
-		dml->plan = SPI_prepare(sql.data, nargs, types);
+		current_text = sql.data;
+		PG_TRY();
+		{
+			dml->plan = SPI_prepare(sql.data, nargs, types);
+		}
+		PG_FINALLY();
+		{
+			current_text = outer_text;
+		}
+		PG_END_TRY();
 		if (dml->plan == NULL)
 			elog(ERROR, "could not prepare \"%s\": %s", sql.data,
 				 SPI_result_code_string(SPI_result));
@@ -239,4 +235,27 @@ dml_prepare(Dml *dml, Change *change, Relation rel, HeapTuple live)
 		dml->values[dml->nargs + 1] = ObjectIdGetDatum(live->t_tableOid);
 		dml->nulls[dml->nargs + 1] = ' ';
 	}
+}
+
+/*
+ * dml_execute: write the change.  Returns what SPI does.
+ */
+int
+dml_execute(Dml *dml)
+{
+	const char *outer_text = current_text;
+	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(dml->plan));
+	int			rc;
+
+	current_text = source->query_string;
+	PG_TRY();
+	{
+		rc = SPI_execute_plan(dml->plan, dml->values, dml->nulls, false, 0);
+	}
+	PG_FINALLY();
+	{
+		current_text = outer_text;
+	}
+	PG_END_TRY();
+	return rc;
 }

@@ -32,8 +32,6 @@
 #include "session.h"
 #include "statement.h"
 
-#define MAX_PARENTS 32
-
 PG_FUNCTION_INFO_V1(idflow_gate);
 
 /*
@@ -137,7 +135,9 @@ check_parents(void)
 	store_exec(&count_parents, values, NULL, false);
 	n = spi_int64(SPI_tuptable->vals[0], 1);
 	store_end(&save);
-	if (n >= MAX_PARENTS)
+
+	/* those that are being applied right now may not be stored yet */
+	if (Max(n, apply_depth()) >= MAX_PARENTS)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("request " INT64_FORMAT " has more than %d requests above it",

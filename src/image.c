@@ -626,6 +626,7 @@ transmission_modes_begin_for(Layout *layout)
 void
 transmission_modes_end(int nestlevel)
 {
+	/* undo what code of the types may have set, too */
 	if (nestlevel > 0)
-		AtEOXact_GUC(true, nestlevel);
+		AtEOXact_GUC(false, nestlevel);
 }

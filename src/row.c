@@ -369,6 +369,7 @@ row_load(Request *req, Change *change, Relation rel)
 	bool	   *nulls;
 	HeapTuple	live = NULL;
 	UserSwitch	save;
+	Oid			roleid;
 	int			nest;
 
 	if (change->old_row || change->new_row)
@@ -377,7 +378,10 @@ row_load(Request *req, Change *change, Relation rel)
 	nulls = palloc(desc->natts * sizeof(bool));
 	memset(nulls, true, desc->natts * sizeof(bool));
 
-	become(&save, requester_role(req), SECURITY_RESTRICTED_OPERATION);
+	/* so that a request can be declined when its role is gone */
+	roleid = get_role_oid(req->role, true);
+	become(&save, OidIsValid(roleid) ? roleid : rel->rd_rel->relowner,
+		   SECURITY_RESTRICTED_OPERATION);
 	if (change->operation == CMD_UPDATE)
 	{
 		live = row_find(rel, change, false);
