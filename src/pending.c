@@ -13,16 +13,14 @@
 #include "postgres.h"
 
 #include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/sysattr.h"
 #include "access/xact.h"
+#include "access/sysattr.h"
 #include "catalog/index.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/executor.h"
 #include "fmgr.h"
-#include "miscadmin.h"
 #include "optimizer/optimizer.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -32,13 +30,10 @@
 #include "compat.h"
 #include "heapstore.h"
 #include "idflow.h"
-#include "notice.h"
 
 /* A key that a draft asks for. */
 typedef struct PendingKey
 {
-	int			index;			/* which of the table's open indexes */
-	bool		generated;		/* no two rows get the same: not held */
 	char	   *index_name;
 	int64		digest;
 	char	   *description;	/* "(login)=(anna)", or NULL if not to be shown */
@@ -153,133 +148,23 @@ key_is_generated(Relation rel, IndexInfo *info, Bitmapset *written)
 }
 
 /*
- * Attribute numbers that the requester's INSERT named; NULL if unknown.
+ * unique_keys: the unique keys of a row that a draft makes, as a List of
+ * PendingKey.  With check_live, errors as the table itself would if a live row
+ * has one of them.  touched: attribute numbers that an UPDATE changes, NULL
+ * for a new row; written: those an INSERT named, NULL if unknown; self: the
+ * row being updated.
  */
-static Bitmapset *
-written_attributes(Change *change, Relation rel)
+List *
+unique_keys(Relation rel, TupleTableSlot *slot, Bitmapset *touched, Bitmapset *written,
+			ItemPointer self, bool check_live)
 {
-	Bitmapset  *written = NULL;
-	int			position = -1;
-
-	if (change->operation != CMD_INSERT || !change->written_known)
-		return NULL;
-	while ((position = bms_next_member(change->written, position)) >= 0)
-		written = bms_add_member(written, row_attnum(change->layout, rel, position, false));
-	/* a set that is never empty, so that it differs from "unknown" */
-	return bms_add_member(written, MaxHeapAttributeNumber);
-}
-
-/* Error as the table itself would if a live row has the key. */
-static void
-check_live_key(ResultRelInfo *rri, EState *estate, TupleTableSlot *slot, PendingKey *key,
-			   ItemPointer self)
-{
-	Relation	index = rri->ri_IndexRelationDescs[key->index];
-	ItemPointerData conflict;
-	ItemPointerData invalid;
-
-	if (!index->rd_index->indimmediate)
-		return;
-	ItemPointerSetInvalid(&conflict);
-	ItemPointerSetInvalid(&invalid);
-	if (!check_index_constraints(rri, slot, estate, &conflict, self ? self : &invalid,
-								 list_make1_oid(RelationGetRelid(index))) &&
-		!(self && ItemPointerEquals(self, &conflict)))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNIQUE_VIOLATION),
-				 errmsg("duplicate key value violates unique constraint \"%s\"",
-						RelationGetRelationName(index)),
-				 key->description ? errdetail("Key %s already exists.", key->description) : 0,
-				 errtableconstraint(rri->ri_RelationDesc, RelationGetRelationName(index))));
-}
-
-/*
- * A key that somebody holds, or is about to hold or let go: wait for him.
- */
-static void
-hold_contended_key(Request *req, Change *change, Oid relid, PendingKey *key)
-{
-	UserSwitch	save;
-	Datum		values[5];
-
-	values[0] = ObjectIdGetDatum(relid);
-	values[1] = CStringGetTextDatum(key->index_name);
-	values[2] = Int64GetDatum(key->digest);
-	values[3] = Int64GetDatum(req->id);
-	values[4] = Int32GetDatum(change->seq);
-	store_begin(&save);
-	while (store_exec(&insert_key, values, NULL, false) == 0)
-	{
-		int64		holder;
-
-		/* he may have let go of it in between: then try again */
-		CHECK_FOR_INTERRUPTS();
-		if (store_exec(&select_key, values, NULL, false) == 0)
-			continue;
-		holder = spi_int64(SPI_tuptable->vals[0], 1);
-		ereport(ERROR,
-				(errcode(ERRCODE_UNIQUE_VIOLATION),
-				 errmsg("duplicate key value violates unique constraint \"%s\"", key->index_name),
-				 key->description ?
-				 errdetail("Key %s is asked for by open request " INT64_FORMAT ".",
-						   key->description, holder) :
-				 errdetail("The key is asked for by open request " INT64_FORMAT ".", holder),
-				 errhint("Wait for that request's decision or have it withdrawn.")));
-	}
-	store_end(&save);
-}
-
-/*
- * Hold one key.  Waits for a transaction that is drafting the same key; errors
- * with 23505, naming the request, if an open draft has it.
- */
-static void
-hold_key(Request *req, Change *change, Oid relid, PendingKey *key)
-{
-	StoreRow	row;
-
-	row_clear(&row);
-	row_set(&row, PK_TARGET, ObjectIdGetDatum(relid));
-	row_set_text(&row, PK_INDEX_NAME, key->index_name);
-	row_set(&row, PK_DIGEST, Int64GetDatum(key->digest));
-	row_set(&row, PK_REQUEST, Int64GetDatum(req->id));
-	row_set(&row, PK_SEQ, Int32GetDatum(change->seq));
-
-	/*
-	 * Somebody may take the key between the look and the insert: then the
-	 * primary key speaks, in plainer words.
-	 */
-	if (!IsolationUsesXactSnapshot() && !store_key_taken(&pending_table, &row))
-		store_insert(&pending_table, &row);
-	else
-		hold_contended_key(req, change, relid, key);
-}
-
-/*
- * pending_keys_add: hold the unique keys of the row that a draft makes.  With
- * check_live, error as the table itself would if a live row has one of them.
- * touched: attribute numbers that an UPDATE changes, NULL for a new row; self:
- * the row being updated.
- *
- * The keys are taken first and live rows looked at afterwards.  In the other
- * order another request's row could be written, and its keys let go, between
- * the two: nothing would be in the way of either look.
- */
-void
-pending_keys_add(Request *req, Change *change, Relation rel, TupleTableSlot *slot,
-				 Bitmapset *touched, ItemPointer self, bool check_live)
-{
-	Bitmapset  *written;
-	List	   *keys = NIL;
+	List	   *result = NIL;
 	EState	   *estate;
 	ResultRelInfo *rri;
-	ListCell   *lc;
 
-	if (change->operation == CMD_DELETE || statement_rows() >= setting_check_limit ||
-		RelationGetIndexList(rel) == NIL)
-		return;
+	if (RelationGetIndexList(rel) == NIL)
+		return NIL;
 
-	written = written_attributes(change, rel);
 	estate = CreateExecutorState();
 	rri = makeNode(ResultRelInfo);
 	InitResultRelInfo(rri, rel, 0, NULL, 0);
@@ -315,21 +200,37 @@ pending_keys_add(Request *req, Change *change, Relation rel, TupleTableSlot *slo
 		if (has_null && !info->ii_NullsNotDistinct)
 			continue;
 
+		if (check_live && index->rd_index->indimmediate)
+		{
+			ItemPointerData conflict;
+			ItemPointerData invalid;
+
+			ItemPointerSetInvalid(&conflict);
+			ItemPointerSetInvalid(&invalid);
+			if (!check_index_constraints(rri, slot, estate, &conflict, self ? self : &invalid,
+										 list_make1_oid(RelationGetRelid(index))) &&
+				!(self && ItemPointerEquals(self, &conflict)))
+			{
+				char	   *description = BuildIndexValueDescription(index, values, nulls);
+
+				ereport(ERROR,
+						(errcode(ERRCODE_UNIQUE_VIOLATION),
+						 errmsg("duplicate key value violates unique constraint \"%s\"",
+								RelationGetRelationName(index)),
+						 description ? errdetail("Key %s already exists.", description) : 0,
+						 errtableconstraint(rel, RelationGetRelationName(index))));
+			}
+		}
+		if (touched == NULL && key_is_generated(rel, info, written))
+			continue;
+
 		key = palloc(sizeof(PendingKey));
-<<<<<<< HEAD
 		key->index_name = pstrdup(RelationGetRelationName(index));
 		key->digest = key_digest(RelationGetRelid(index), info->ii_NumIndexKeyAttrs, types,
-=======
-		key->index = i;
-		key->index_name = RelationGetRelationName(index);
-		key->digest = key_digest(info->ii_NumIndexKeyAttrs, types,
->>>>>>> 42a3443 (Hold a draft's keys before looking for live rows with them)
 								 index->rd_indcollation, values, nulls);
 		key->description = BuildIndexValueDescription(index, values, nulls);
-		key->generated = touched == NULL && key_is_generated(rel, info, written);
-		keys = lappend(keys, key);
+		result = lappend(result, key);
 	}
-<<<<<<< HEAD
 	ExecCloseIndices(rri);
 	FreeExecutorState(estate);
 	return result;
@@ -375,16 +276,12 @@ void
 pending_keys_add(Request *req, Change *change, List *keys)
 {
 	ListCell   *lc;
-=======
->>>>>>> 42a3443 (Hold a draft's keys before looking for live rows with them)
 
 	foreach(lc, keys)
-		if (!((PendingKey *) lfirst(lc))->generated)
-			hold_key(req, change, RelationGetRelid(rel), lfirst(lc));
-	foreach(lc, check_live ? keys : NIL)
-		check_live_key(rri, estate, slot, lfirst(lc), self);
+	{
+		PendingKey *key = lfirst(lc);
+		StoreRow	row;
 
-<<<<<<< HEAD
 		row_clear(&row);
 		row_set(&row, PK_DIGEST, Int64GetDatum(key->digest));
 		row_set(&row, PK_REQUEST, Int64GetDatum(req->id));
@@ -399,10 +296,6 @@ pending_keys_add(Request *req, Change *change, List *keys)
 		else
 			hold_contended_key(req, change, key);
 	}
-=======
-	ExecCloseIndices(rri);
-	FreeExecutorState(estate);
->>>>>>> 42a3443 (Hold a draft's keys before looking for live rows with them)
 }
 
 /*
