@@ -259,44 +259,28 @@ row_moves(Relation rel, Change *change, TupleTableSlot *new)
  * rel is the table whose gate fired, old and new its rows, touched the
  * attribute numbers that an UPDATE changes (NULL for INSERT).  Computes the
  * stored generated columns in new, which must be the caller's own slot.
- * Returns the unique keys for pending_keys_add().
+ * Unique keys are left to pending_keys_add(), whose look at live rows is not
+ * needed if this returns true: then the table itself has spoken.
  */
-List *
+bool
 draft_check(Request *req, Change *change, Relation rel,
 			TupleTableSlot *old, TupleTableSlot *new, Bitmapset *touched)
 {
-	Bitmapset  *written = NULL;
-	bool		trying;
+	if (change->operation == CMD_DELETE || statement_rows() >= setting_check_limit)
+		return false;
 
-	if (change->operation == CMD_DELETE)
-		return NIL;
-	if (statement_rows() >= setting_check_limit)
-		return NIL;
-
-	if (change->operation == CMD_INSERT && change->written_known)
-	{
-		int			position = -1;
-
-		while ((position = bms_next_member(change->written, position)) >= 0)
-			written = bms_add_member(written, row_attnum(change->layout, rel, position, false));
-		/* a set that is never empty, so that it differs from "unknown" */
-		written = bms_add_member(written, MaxHeapAttributeNumber);
-	}
-
-	trying = check_enable_rls(change->target, InvalidOid, true) == RLS_ENABLED ||
+	if (check_enable_rls(change->target, InvalidOid, true) == RLS_ENABLED ||
 		has_other_triggers(rel, change->operation) ||
-		row_moves(rel, change, new);
-	if (trying)
+		row_moves(rel, change, new))
 	{
 		/* with what the request drafted before, since it may be built upon */
 		apply_try(req, lappend(list_copy(request_changes(req)), change));
+		return true;
 	}
-	else
-	{
-		check_constraints(rel, new, change->operation,
-						  rel->rd_rel->relispartition &&
-						  change->target == RelationGetRelid(rel));
-		check_foreign_keys(req, rel, new, touched);
-	}
-	return unique_keys(rel, new, touched, written, old ? &old->tts_tid : NULL, !trying);
+
+	check_constraints(rel, new, change->operation,
+					  rel->rd_rel->relispartition &&
+					  change->target == RelationGetRelid(rel));
+	check_foreign_keys(req, rel, new, touched);
+	return false;
 }

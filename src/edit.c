@@ -107,8 +107,8 @@ check_again(Request *req, Change *change, Relation rel)
 	TupleTableSlot *new;
 	TupleTableSlot *old = NULL;
 	Bitmapset  *touched = NULL;
-	List	   *keys;
 	List	   *others;
+	bool		tried;
 	UserSwitch	save;
 
 	change->old_row = change->new_row = NULL;
@@ -149,16 +149,16 @@ check_again(Request *req, Change *change, Relation rel)
 	others = req->changes;
 	req->changes = list_delete_ptr(list_copy(others), change);
 	become(&save, requester_role(req), 0);
-	keys = draft_check(req, change, rel, old, new, touched);
+	tried = draft_check(req, change, rel, old, new, touched);
+	/* in a partitioned table the leaf's indexes hold the keys, as at first */
+	if (rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+		pending_keys_add(req, change, rel, new, touched, old ? &old->tts_tid : NULL,
+						 !tried);
 	restore_user(&save);
 	if (old)
 		ExecDropSingleTupleTableSlot(old);
 	ExecDropSingleTupleTableSlot(new);
 	req->changes = others;
-
-	/* in a partitioned table the leaf's indexes hold the keys, as at first */
-	if (rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
-		pending_keys_add(req, change, keys);
 }
 
 /* An editor must hold the privilege on the columns that he edits. */

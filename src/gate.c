@@ -362,7 +362,7 @@ gate_capture(Relation rel, CmdType operation, TupleTableSlot *old, TupleTableSlo
 	Request    *req = request_for_row(actor);
 	Change	   *change;
 	Bitmapset  *touched = NULL;
-	List	   *keys;
+	bool		tried;
 
 	if (operation == CMD_UPDATE)
 		touched = touched_attributes(RelationGetDescr(rel), old, new);
@@ -378,7 +378,7 @@ gate_capture(Relation rel, CmdType operation, TupleTableSlot *old, TupleTableSlo
 		req->workflow = wf;
 		name_request(req, change);
 	}
-	keys = draft_check(req, change, rel, old, new, touched);
+	tried = draft_check(req, change, rel, old, new, touched);
 	if (operation == CMD_INSERT && RelationGetDescr(rel)->constr &&
 		RelationGetDescr(rel)->constr->has_generated_stored)
 	{
@@ -389,7 +389,8 @@ gate_capture(Relation rel, CmdType operation, TupleTableSlot *old, TupleTableSlo
 		change->new_row = again->new_row;
 	}
 	change_add(req, change);
-	pending_keys_add(req, change, keys);
+	pending_keys_add(req, change, rel, new, touched, old ? &old->tts_tid : NULL,
+					 !tried);
 
 	if (strcmp(req->state, "draft") != 0 || collecting_request() == 0 || applying_request)
 	{

@@ -348,16 +348,15 @@ extern char *task_close(Request *req, const char *outcome, Vote *vote);
 extern List *governed_changes(Request *req);
 
 /* pending.c */
-extern List *unique_keys(Relation rel, TupleTableSlot *slot, Bitmapset *touched,
-						 Bitmapset *written, ItemPointer self, bool check_live);
-extern void pending_keys_add(Request *req, Change *change, List *keys);
+extern void pending_keys_add(Request *req, Change *change, Relation rel, TupleTableSlot *slot,
+							 Bitmapset *touched, ItemPointer self, bool check_live);
 extern void pending_keys_drop(Request *req, int seq);
 extern bool pending_key_of_request(int64 request, Oid indexid, int nkeys,
 								   Oid *types, Oid *collations, Datum *values);
 
 /* check.c */
-extern List *draft_check(Request *req, Change *change, Relation rel,
-						 TupleTableSlot *old, TupleTableSlot *new, Bitmapset *touched);
+extern bool draft_check(Request *req, Change *change, Relation rel,
+						TupleTableSlot *old, TupleTableSlot *new, Bitmapset *touched);
 
 /* row.c */
 extern Relation row_open(Change *change, LOCKMODE lockmode);

@@ -13,14 +13,16 @@
 #include "postgres.h"
 
 #include "access/genam.h"
-#include "access/xact.h"
+#include "access/htup_details.h"
 #include "access/sysattr.h"
+#include "access/xact.h"
 #include "catalog/index.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/executor.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "optimizer/optimizer.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -30,10 +32,13 @@
 #include "compat.h"
 #include "heapstore.h"
 #include "idflow.h"
+#include "notice.h"
 
 /* A key that a draft asks for. */
 typedef struct PendingKey
 {
+	int			index;			/* which of the table's open indexes */
+	bool		generated;		/* no two rows get the same: not held */
 	char	   *index_name;
 	int64		digest;
 	char	   *description;	/* "(login)=(anna)", or NULL if not to be shown */
@@ -148,23 +153,129 @@ key_is_generated(Relation rel, IndexInfo *info, Bitmapset *written)
 }
 
 /*
- * unique_keys: the unique keys of a row that a draft makes, as a List of
- * PendingKey.  With check_live, errors as the table itself would if a live row
- * has one of them.  touched: attribute numbers that an UPDATE changes, NULL
- * for a new row; written: those an INSERT named, NULL if unknown; self: the
- * row being updated.
+ * Attribute numbers that the requester's INSERT named; NULL if unknown.
  */
-List *
-unique_keys(Relation rel, TupleTableSlot *slot, Bitmapset *touched, Bitmapset *written,
-			ItemPointer self, bool check_live)
+static Bitmapset *
+written_attributes(Change *change, Relation rel)
 {
-	List	   *result = NIL;
+	Bitmapset  *written = NULL;
+	int			position = -1;
+
+	if (change->operation != CMD_INSERT || !change->written_known)
+		return NULL;
+	while ((position = bms_next_member(change->written, position)) >= 0)
+		written = bms_add_member(written, row_attnum(change->layout, rel, position, false));
+	/* a set that is never empty, so that it differs from "unknown" */
+	return bms_add_member(written, MaxHeapAttributeNumber);
+}
+
+/* Error as the table itself would if a live row has the key. */
+static void
+check_live_key(ResultRelInfo *rri, EState *estate, TupleTableSlot *slot, PendingKey *key,
+			   ItemPointer self)
+{
+	Relation	index = rri->ri_IndexRelationDescs[key->index];
+	ItemPointerData conflict;
+	ItemPointerData invalid;
+
+	if (!index->rd_index->indimmediate)
+		return;
+	ItemPointerSetInvalid(&conflict);
+	ItemPointerSetInvalid(&invalid);
+	if (!check_index_constraints(rri, slot, estate, &conflict, self ? self : &invalid,
+								 list_make1_oid(RelationGetRelid(index))) &&
+		!(self && ItemPointerEquals(self, &conflict)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNIQUE_VIOLATION),
+				 errmsg("duplicate key value violates unique constraint \"%s\"",
+						RelationGetRelationName(index)),
+				 key->description ? errdetail("Key %s already exists.", key->description) : 0,
+				 errtableconstraint(rri->ri_RelationDesc, RelationGetRelationName(index))));
+}
+
+/*
+ * A key that somebody holds, or is about to hold or let go: wait for him.
+ */
+static void
+hold_contended_key(Request *req, Change *change, PendingKey *key)
+{
+	UserSwitch	save;
+	Datum		values[3];
+
+	values[0] = Int64GetDatum(key->digest);
+	values[1] = Int64GetDatum(req->id);
+	values[2] = Int32GetDatum(change->seq);
+	store_begin(&save);
+	while (store_exec(&insert_key, values, NULL, false) == 0)
+	{
+		int64		holder;
+
+		/* he may have let go of it in between: then try again */
+		CHECK_FOR_INTERRUPTS();
+		if (store_exec(&select_key, values, NULL, false) == 0)
+			continue;
+		holder = spi_int64(SPI_tuptable->vals[0], 1);
+		ereport(ERROR,
+				(errcode(ERRCODE_UNIQUE_VIOLATION),
+				 errmsg("duplicate key value violates unique constraint \"%s\"", key->index_name),
+				 key->description ?
+				 errdetail("Key %s is asked for by open request " INT64_FORMAT ".",
+						   key->description, holder) :
+				 errdetail("The key is asked for by open request " INT64_FORMAT ".", holder),
+				 errhint("Wait for that request's decision or have it withdrawn.")));
+	}
+	store_end(&save);
+}
+
+/*
+ * Hold one key.  Waits for a transaction that is drafting the same key; errors
+ * with 23505, naming the request, if an open draft has it.
+ */
+static void
+hold_key(Request *req, Change *change, PendingKey *key)
+{
+	StoreRow	row;
+
+	row_clear(&row);
+	row_set(&row, PK_DIGEST, Int64GetDatum(key->digest));
+	row_set(&row, PK_REQUEST, Int64GetDatum(req->id));
+	row_set(&row, PK_SEQ, Int32GetDatum(change->seq));
+
+	/*
+	 * Somebody may take the key between the look and the insert: then the
+	 * primary key speaks, in plainer words.
+	 */
+	if (!IsolationUsesXactSnapshot() && !store_key_taken(&pending_table, &row))
+		store_insert(&pending_table, &row);
+	else
+		hold_contended_key(req, change, key);
+}
+
+/*
+ * pending_keys_add: hold the unique keys of the row that a draft makes.  With
+ * check_live, error as the table itself would if a live row has one of them.
+ * touched: attribute numbers that an UPDATE changes, NULL for a new row; self:
+ * the row being updated.
+ *
+ * The keys are taken first and live rows looked at afterwards.  In the other
+ * order another request's row could be written, and its keys let go, between
+ * the two: nothing would be in the way of either look.
+ */
+void
+pending_keys_add(Request *req, Change *change, Relation rel, TupleTableSlot *slot,
+				 Bitmapset *touched, ItemPointer self, bool check_live)
+{
+	Bitmapset  *written;
+	List	   *keys = NIL;
 	EState	   *estate;
 	ResultRelInfo *rri;
+	ListCell   *lc;
 
-	if (RelationGetIndexList(rel) == NIL)
-		return NIL;
+	if (change->operation == CMD_DELETE || statement_rows() >= setting_check_limit ||
+		RelationGetIndexList(rel) == NIL)
+		return;
 
+	written = written_attributes(change, rel);
 	estate = CreateExecutorState();
 	rri = makeNode(ResultRelInfo);
 	InitResultRelInfo(rri, rel, 0, NULL, 0);
@@ -200,102 +311,24 @@ unique_keys(Relation rel, TupleTableSlot *slot, Bitmapset *touched, Bitmapset *w
 		if (has_null && !info->ii_NullsNotDistinct)
 			continue;
 
-		if (check_live && index->rd_index->indimmediate)
-		{
-			ItemPointerData conflict;
-			ItemPointerData invalid;
-
-			ItemPointerSetInvalid(&conflict);
-			ItemPointerSetInvalid(&invalid);
-			if (!check_index_constraints(rri, slot, estate, &conflict, self ? self : &invalid,
-										 list_make1_oid(RelationGetRelid(index))) &&
-				!(self && ItemPointerEquals(self, &conflict)))
-			{
-				char	   *description = BuildIndexValueDescription(index, values, nulls);
-
-				ereport(ERROR,
-						(errcode(ERRCODE_UNIQUE_VIOLATION),
-						 errmsg("duplicate key value violates unique constraint \"%s\"",
-								RelationGetRelationName(index)),
-						 description ? errdetail("Key %s already exists.", description) : 0,
-						 errtableconstraint(rel, RelationGetRelationName(index))));
-			}
-		}
-		if (touched == NULL && key_is_generated(rel, info, written))
-			continue;
-
 		key = palloc(sizeof(PendingKey));
-		key->index_name = pstrdup(RelationGetRelationName(index));
+		key->index = i;
+		key->index_name = RelationGetRelationName(index);
 		key->digest = key_digest(RelationGetRelid(index), info->ii_NumIndexKeyAttrs, types,
 								 index->rd_indcollation, values, nulls);
 		key->description = BuildIndexValueDescription(index, values, nulls);
-		result = lappend(result, key);
+		key->generated = touched == NULL && key_is_generated(rel, info, written);
+		keys = lappend(keys, key);
 	}
-	ExecCloseIndices(rri);
-	FreeExecutorState(estate);
-	return result;
-}
-
-/*
- * A key that somebody holds, or is about to hold or let go: wait for him.
- */
-static void
-hold_contended_key(Request *req, Change *change, PendingKey *key)
-{
-	UserSwitch	save;
-	Datum		values[3];
-
-	values[0] = Int64GetDatum(key->digest);
-	values[1] = Int64GetDatum(req->id);
-	values[2] = Int32GetDatum(change->seq);
-	store_begin(&save);
-	if (store_exec(&insert_key, values, NULL, false) == 0)
-	{
-		int64		holder = 0;
-
-		if (store_exec(&select_key, values, NULL, false) > 0)
-			holder = spi_int64(SPI_tuptable->vals[0], 1);
-		ereport(ERROR,
-				(errcode(ERRCODE_UNIQUE_VIOLATION),
-				 errmsg("duplicate key value violates unique constraint \"%s\"", key->index_name),
-				 key->description ?
-				 errdetail("Key %s is asked for by open request " INT64_FORMAT ".",
-						   key->description, holder) :
-				 errdetail("The key is asked for by open request " INT64_FORMAT ".", holder),
-				 errhint("Wait for that request's decision or have it withdrawn.")));
-	}
-	store_end(&save);
-}
-
-/*
- * pending_keys_add: hold the keys of a change.  Waits for a transaction that
- * is drafting the same key; errors with 23505, naming the request, if an open
- * draft has it.
- */
-void
-pending_keys_add(Request *req, Change *change, List *keys)
-{
-	ListCell   *lc;
 
 	foreach(lc, keys)
-	{
-		PendingKey *key = lfirst(lc);
-		StoreRow	row;
+		if (!((PendingKey *) lfirst(lc))->generated)
+			hold_key(req, change, lfirst(lc));
+	foreach(lc, check_live ? keys : NIL)
+		check_live_key(rri, estate, slot, lfirst(lc), self);
 
-		row_clear(&row);
-		row_set(&row, PK_DIGEST, Int64GetDatum(key->digest));
-		row_set(&row, PK_REQUEST, Int64GetDatum(req->id));
-		row_set(&row, PK_SEQ, Int32GetDatum(change->seq));
-
-		/*
-		 * Somebody may take the key between the look and the insert: then the
-		 * primary key speaks, in plainer words.
-		 */
-		if (!IsolationUsesXactSnapshot() && !store_key_taken(&pending_table, &row))
-			store_insert(&pending_table, &row);
-		else
-			hold_contended_key(req, change, key);
-	}
+	ExecCloseIndices(rri);
+	FreeExecutorState(estate);
 }
 
 /*
