@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "fmgr.h"
@@ -365,7 +366,9 @@ layout_by_id(int64 id)
 
 	entry = hash_search(layouts_by_id, &id, HASH_ENTER, &found);
 	entry->layout = layout;
-	entry->valid = true;
+
+	/* what a transaction snapshot shows may be from before a renaming */
+	entry->valid = !IsolationUsesXactSnapshot();
 	return layout;
 }
 /*

@@ -61,6 +61,10 @@ row_open(Change *change, LOCKMODE lockmode)
 				(errcode(ERRCODE_WF_LAYOUT),
 				 errmsg("table %s of the draft does not exist any more", change->target_name),
 				 errhint("Withdraw or decline the request.")));
+
+	/* a column may have been renamed while we waited: take the layout anew */
+	if (change->layout->output == NULL)
+		change->layout = layout_by_id(change->layout->id);
 	return rel;
 }
 
