@@ -415,6 +415,55 @@ apply_refuse_deferral(Node *statement)
 						applying_request)));
 }
 
+static int
+compare_rows(const ListCell *a, const ListCell *b)
+{
+	Change	   *x = lfirst(a);
+	Change	   *y = lfirst(b);
+
+	if (x->target != y->target)
+		return x->target < y->target ? -1 : 1;
+	for (int i = 0; x->key && y->key && i < Min(x->key->n, y->key->n); i++)
+	{
+		int			result;
+
+		if (x->key->values[i] == NULL || y->key->values[i] == NULL)
+			continue;
+		result = strcmp(x->key->values[i], y->key->values[i]);
+		if (result != 0)
+			return result;
+	}
+	return x->seq - y->seq;
+}
+
+/*
+ * Lock the rows of several changes in one order, that of their tables and
+ * keys, so that two requests that have rows in common don't wait for each
+ * other.  They are written in the order in which they were drafted.
+ */
+static void
+lock_rows(List *changes)
+{
+	List	   *rows = NIL;
+	ListCell   *lc;
+
+	foreach(lc, changes)
+		if (((Change *) lfirst(lc))->operation != CMD_INSERT)
+			rows = lappend(rows, lfirst(lc));
+	if (list_length(rows) < 2)
+		return;
+	list_sort(rows, compare_rows);
+	foreach(lc, rows)
+	{
+		Relation	rel = row_open(lfirst(lc), RowExclusiveLock);
+		HeapTuple	row = row_find(rel, lfirst(lc), true);
+
+		if (row)
+			heap_freetuple(row);
+		table_close(rel, NoLock);
+	}
+}
+
 static ApplyOutcome
 apply_changes(Request *req, List *changes, bool trying, char **held_by,
 			  Change **held_change, StringInfo report)
@@ -445,6 +494,8 @@ apply_changes(Request *req, List *changes, bool trying, char **held_by,
 	{
 		become(&save, roleid, 0);
 		nest = NewGUCNestLevel();
+		if (!trying)
+			lock_rows(changes);
 		foreach(lc, changes)
 		{
 			restore_context(lfirst(lc));

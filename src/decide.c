@@ -16,6 +16,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "tcop/utility.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
@@ -40,6 +41,12 @@ PG_FUNCTION_INFO_V1(idflow_reassign);
 static StorePlan claim_task = {
 	"UPDATE idflow.task SET claimed_by = $2, claimed_at = $3 WHERE id OPERATOR(pg_catalog.=) $1",
 	3, {INT8OID, TEXTOID, TIMESTAMPTZOID}
+};
+
+static StorePlan select_request = {
+	"SELECT r.id, r.state FROM idflow.task t, idflow.request r"
+	" WHERE t.id OPERATOR(pg_catalog.=) $1 AND r.id OPERATOR(pg_catalog.=) t.request",
+	1, {INT8OID}
 };
 
 static StorePlan select_claim = {
@@ -403,47 +410,108 @@ idflow_reassign(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(req->state));
 }
 
+/* A task of a call on many, and what came of it. */
+typedef struct TaskResult
+{
+	int64		task;
+	int			place;			/* in the caller's array */
+	Datum		values[5];
+	bool		isnull[5];
+} TaskResult;
+
+static int
+compare_tasks(const void *a, const void *b)
+{
+	const TaskResult *x = a;
+	const TaskResult *y = b;
+
+	if (x->task != y->task)
+		return x->task < y->task ? -1 : 1;
+	return x->place - y->place;
+}
+
+static int
+compare_places(const void *a, const void *b)
+{
+	return ((const TaskResult *) a)->place - ((const TaskResult *) b)->place;
+}
+
+/* A task's request and its state, without locking it; 0 if there is none. */
+static int64
+request_of_task(int64 task, char **state)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	Datum		values[1] = {Int64GetDatum(task)};
+	UserSwitch	save;
+	int64		request = 0;
+
+	store_begin(&save);
+	if (store_exec(&select_request, values, NULL, false) > 0)
+	{
+		HeapTuple	row = SPI_tuptable->vals[0];
+		MemoryContext spicxt = MemoryContextSwitchTo(cxt);
+
+		request = spi_int64(row, 1);
+		*state = spi_text(row, 2);
+		MemoryContextSwitchTo(spicxt);
+	}
+	store_end(&save);
+	return request;
+}
+
 /*
  * Many tasks, each in a subtransaction of its own: one that fails is reported
  * and leaves the others alone.  Cancellation and trouble of the server's end
- * the whole call.
+ * the whole call.  The tasks are taken in the order of their numbers: two
+ * calls with tasks in common then lock the requests in the same order and
+ * don't deadlock.  The answer is in the caller's order.
  */
 static Datum
 act_on_all(FunctionCallInfo fcinfo, const char *verb)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	char	   *comment = text_argument(fcinfo, 1);
-	Datum	   *tasks;
+	Datum	   *elements;
 	bool	   *nulls;
 	int			n;
+	TaskResult *results;
+	int			nresults = 0;
 	MemoryContext cxt;
 	MemoryContext each;
 
 	InitMaterializedSRF(fcinfo, 0);
+	PreventCommandDuringRecovery("a decision on a task");
+	PreventCommandIfReadOnly("a decision on a task");
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("argument \"%s\" must not be null", "tasks")));
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE,
-					  &tasks, &nulls, &n);
-	each = AllocSetContextCreate(CurrentMemoryContext, "idflow task", ALLOCSET_DEFAULT_SIZES);
+					  &elements, &nulls, &n);
+	results = palloc(Max(n, 1) * sizeof(TaskResult));
 	for (int i = 0; i < n; i++)
+		if (!nulls[i])
+		{
+			results[nresults].task = DatumGetInt64(elements[i]);
+			results[nresults++].place = i;
+		}
+	qsort(results, nresults, sizeof(TaskResult), compare_tasks);
+	each = AllocSetContextCreate(CurrentMemoryContext, "idflow task", ALLOCSET_DEFAULT_SIZES);
+	for (int i = 0; i < nresults; i++)
 	{
-		Datum		values[5];
-		bool		isnull[5] = {false, true, true, true, true};
+		TaskResult *result = &results[i];
 		SubXact		sub;
 		ErrorData  *volatile error = NULL;
 		const char *volatile state = NULL;
-		Request    *req;
+		int64		request;
+		char	   *state_now = NULL;
 
 		CHECK_FOR_INTERRUPTS();
-		if (nulls[i])
-			continue;
 		cxt = MemoryContextSwitchTo(each);
 		subxact_begin(&sub);
 		PG_TRY();
 		{
-			state = task_act(DatumGetInt64(tasks[i]), verb, comment, NULL, false, 0);
+			state = task_act(result->task, verb, comment, NULL, false, 0);
 			subxact_commit(&sub);
 		}
 		PG_CATCH();
@@ -458,28 +526,30 @@ act_on_all(FunctionCallInfo fcinfo, const char *verb)
 			 ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INTERNAL_ERROR))
 			ReThrowError(error);
 
-		values[0] = tasks[i];
-		req = request_load_by_task(DatumGetInt64(tasks[i]));
-		if (req)
+		request = request_of_task(result->task, &state_now);
+		MemoryContextSwitchTo(cxt);
+		memset(result->isnull, true, sizeof(result->isnull));
+		result->values[0] = Int64GetDatum(result->task);
+		result->isnull[0] = false;
+		if (request != 0)
 		{
-			values[1] = Int64GetDatum(req->id);
-			isnull[1] = false;
-		}
-		if (state || (req && error))
-		{
-			values[2] = CStringGetTextDatum(state ? state : req->state);
-			isnull[2] = false;
+			result->values[1] = Int64GetDatum(request);
+			result->values[2] = CStringGetTextDatum(state ? state : state_now);
+			result->isnull[1] = result->isnull[2] = false;
 		}
 		if (error)
 		{
-			values[3] = CStringGetTextDatum(unpack_sql_state(error->sqlerrcode));
-			values[4] = CStringGetTextDatum(error->message);
-			isnull[3] = isnull[4] = false;
+			result->values[3] = CStringGetTextDatum(unpack_sql_state(error->sqlerrcode));
+			result->values[4] = CStringGetTextDatum(error->message);
+			result->isnull[3] = result->isnull[4] = false;
 		}
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, isnull);
-		MemoryContextSwitchTo(cxt);
 		MemoryContextReset(each);
 	}
+
+	qsort(results, nresults, sizeof(TaskResult), compare_places);
+	for (int i = 0; i < nresults; i++)
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc,
+							 results[i].values, results[i].isnull);
 	return (Datum) 0;
 }
 

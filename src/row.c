@@ -13,6 +13,7 @@
 
 #include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_operator.h"
@@ -236,6 +237,29 @@ row_value(Form_pg_attribute att, const char *text, bool *isnull)
 }
 
 /*
+ * The lock that writing a change takes on its row: as PostgreSQL itself, an
+ * UPDATE that leaves the keys alone doesn't exclude those who insert rows that
+ * refer to the row.
+ */
+static const char *
+row_lock_sql(Relation rel, Change *change)
+{
+	Bitmapset  *keys;
+
+	if (change->operation != CMD_UPDATE)
+		return "FOR UPDATE";
+	keys = RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_KEY);
+	for (int i = 0; i < change->new_image->n; i++)
+	{
+		AttrNumber	attnum = row_attnum(change->layout, rel, change->new_image->columns[i], false);
+
+		if (bms_is_member(attnum - FirstLowInvalidHeapAttributeNumber, keys))
+			return "FOR UPDATE";
+	}
+	return "FOR NO KEY UPDATE";
+}
+
+/*
  * row_find: the live row that a change is about, in the current memory
  * context, with t_self and t_tableOid set; NULL if there is none.  Reads, and
  * locks if asked, with the table owner's rights, as referential integrity
@@ -261,7 +285,7 @@ row_find(Relation rel, Change *change, bool lock)
 	nulls = palloc0(key->n + 1);
 	nest = transmission_modes_begin_for(change->layout);
 	initStringInfo(&name);
-	appendStringInfo(&name, "%s", lock ? "lock" : "find");
+	appendStringInfoString(&name, lock ? row_lock_sql(rel, change) : "find");
 	for (int i = 0; i < key->n; i++)
 	{
 		AttrNumber	attnum = row_attnum(change->layout, rel, key->columns[i], false);
@@ -295,7 +319,7 @@ row_find(Relation rel, Change *change, bool lock)
 							 equality_operator(att->atttypid), i + 1);
 		}
 		if (lock)
-			appendStringInfoString(&sql, " FOR UPDATE");
+			appendStringInfo(&sql, " %s", row_lock_sql(rel, change));
 		plan = SPI_prepare(sql.data, key->n, types);
 		if (plan == NULL)
 			elog(ERROR, "could not prepare \"%s\"", sql.data);
