@@ -14,6 +14,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/partition.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
@@ -25,6 +26,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
+#include "utils/varlena.h"
 
 #include "apply.h"
 #include "idflow.h"
@@ -368,9 +370,31 @@ apply_change(Request *req, Change *change, bool trying, char **held_by, StringIn
 /* ---------------------------------------------------------------- the context */
 
 /*
- * Restore the settings that a change was drafted under.  pg_temp is put last
- * where the path doesn't name it, lest the approver's temporary objects get
- * before what the requester's code means.
+ * The search_path that the requester's code is to run under: his own, with
+ * pg_temp last where he doesn't name it, lest the approver's temporary objects
+ * get before what that code means.  A session without a temporary schema has
+ * none of those.
+ */
+static const char *
+requester_path(const char *path)
+{
+	Oid			temp;
+	Oid			temp_toast;
+	List	   *names;
+	ListCell   *lc;
+
+	GetTempNamespaceState(&temp, &temp_toast);
+	if (!OidIsValid(temp))
+		return path;
+	if (SplitIdentifierString(pstrdup(path), ',', &names))
+		foreach(lc, names)
+			if (strcmp(lfirst(lc), "pg_temp") == 0)
+				return path;
+	return psprintf("%s%spg_temp", path, path[0] ? ", " : "");
+}
+
+/*
+ * Restore the settings that a change was drafted under.
  */
 static void
 restore_context(Change *change)
@@ -381,8 +405,8 @@ restore_context(Change *change)
 		const char *value = list_nth(change->context, i + 1);
 		const char *now = GetConfigOption(name, true, false);
 
-		if (strcmp(name, "search_path") == 0 && strstr(value, "pg_temp") == NULL)
-			value = psprintf("%s%spg_temp", value, value[0] ? ", " : "");
+		if (strcmp(name, "search_path") == 0)
+			value = requester_path(value);
 		if (now == NULL || strcmp(now, value) != 0)
 			(void) set_config_option(name, value, PGC_SUSET, PGC_S_SESSION,
 									 GUC_ACTION_SAVE, true, 0, false);
