@@ -305,17 +305,22 @@ row_find(Relation rel, Change *change, bool lock)
 	{
 		StringInfoData sql;
 		Oid		   *types = palloc(key->n * sizeof(Oid));
+		char		alias[NAMEDATALEN] = "t";
 
+		/* a column of the alias' name would be taken for the row */
+		while (get_attnum(RelationGetRelid(rel), alias) != InvalidAttrNumber)
+			strlcat(alias, "_", sizeof(alias));
 		initStringInfo(&sql);
-		appendStringInfo(&sql, "SELECT t, t.ctid, t.tableoid FROM %s t WHERE ", table_sql(rel, true));
+		appendStringInfo(&sql, "SELECT %s, %s.ctid, %s.tableoid FROM %s %s WHERE ",
+						 alias, alias, alias, table_sql(rel, true), alias);
 		for (int i = 0; i < key->n; i++)
 		{
 			AttrNumber	attnum = row_attnum(change->layout, rel, key->columns[i], false);
 			Form_pg_attribute att = TupleDescAttr(desc, attnum - 1);
 
 			types[i] = att->atttypid;
-			appendStringInfo(&sql, "%st.%s %s $%d", i > 0 ? " AND " : "",
-							 quote_identifier(NameStr(att->attname)),
+			appendStringInfo(&sql, "%s%s.%s %s $%d", i > 0 ? " AND " : "",
+							 alias, quote_identifier(NameStr(att->attname)),
 							 equality_operator(att->atttypid), i + 1);
 		}
 		if (lock)
