@@ -92,4 +92,11 @@ planned_inserted_cols(PlannedStmt *stmt, RangeTblEntry *rte)
 	index_beginscan(rel, index, snapshot, nkeys, 0)
 #endif
 
+/* 18 asks whether a deferrable primary key counts, which ours are not. */
+#if PG_VERSION_NUM >= 180000
+#define primary_key_index(rel) RelationGetPrimaryKeyIndex(rel, false)
+#else
+#define primary_key_index(rel) RelationGetPrimaryKeyIndex(rel)
+#endif
+
 #endif							/* IDFLOW_COMPAT_H */

@@ -107,7 +107,7 @@ store_open(StoreTable *table)
 
 	MemoryContextReset(table->context);
 	table->nindexes = 0;
-	table->pkey = RelationGetPrimaryKeyIndex(rel);
+	table->pkey = primary_key_index(rel);
 	oldcxt = MemoryContextSwitchTo(table->context);
 	foreach(lc, RelationGetIndexList(rel))
 	{
