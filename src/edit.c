@@ -528,6 +528,9 @@ idflow_resolve(PG_FUNCTION_ARGS)
 				change = NULL;
 				break;
 			}
+			/* to drop what nobody else changed is to draft something else */
+			if (live && !list_member_int(positions, position))
+				review = true;
 			image_remove(change->old_image, position);
 			image_remove(change->new_image, position);
 		}
