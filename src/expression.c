@@ -14,9 +14,14 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/transam.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "common/hashfn.h"
+#include "executor/executor.h"
 #include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_node.h"
@@ -25,15 +30,17 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
+#include "utils/regproc.h"
 #include "utils/snapmgr.h"
-#include "utils/typcache.h"
+#include "utils/syscache.h"
 
 #include "expression_parse.h"
+#include "expression_query.h"
 #include "idflow.h"
-#include "plancache.h"
 
 /* Parameters of every expression: the rows, then the request's fields. */
 enum
@@ -207,35 +214,33 @@ expression_statement(const char *sql, ExpressionKind kind)
 	return NULL;
 }
 
+static CachedPlanSource *
+plan_source(SPIPlanPtr plan)
+{
+	List	   *sources = SPI_plan_get_plan_sources(plan);
+	CachedPlanSource *source;
+
+	if (list_length(sources) != 1)
+		elog(ERROR, "expression is not one statement");
+	source = linitial(sources);
+	if (list_length(source->query_list) != 1)
+		elog(ERROR, "expression is not one query");
+	return source;
+}
+
 /*
  * Prepare an expression for a table; the caller is the deployer, with
  * search_path pinned and SPI connected.
  */
 static SPIPlanPtr
-prepare(const char *sql, ExpressionKind kind, Oid relid)
+prepare(const char *sql, ExpressionKind kind, Oid relid, Oid deployer)
 {
-	SPIPlanPtr	plan;
-	List	   *sources;
-	Query	   *query;
+	SPIPlanPtr	plan = SPI_prepare_params(expression_statement(sql, kind), expression_parser_setup,
+										  scope_of(relid), CURSOR_OPT_GENERIC_PLAN);
 
-	plan = SPI_prepare_params(expression_statement(sql, kind), expression_parser_setup,
-							  scope_of(relid), CURSOR_OPT_GENERIC_PLAN);
 	if (plan == NULL)
 		elog(ERROR, "could not prepare an expression: %s", SPI_result_code_string(SPI_result));
-	sources = SPI_plan_get_plan_sources(plan);
-	if (list_length(sources) != 1 ||
-		list_length(((CachedPlanSource *) linitial(sources))->query_list) != 1)
-		elog(ERROR, "expression is not one query");
-	query = linitial(((CachedPlanSource *) linitial(sources))->query_list);
-	if (query->commandType != CMD_SELECT || query->hasModifyingCTE || query->rowMarks != NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_WF_EXPRESSION),
-				 errmsg("expression must only read")));
-	if (contain_volatile_functions((Node *) query))
-		ereport(ERROR,
-				(errcode(ERRCODE_WF_EXPRESSION),
-				 errmsg("expression must not use volatile functions"),
-				 errhint("Declare a function STABLE or IMMUTABLE if its result depends on nothing but its arguments and the database.")));
+	expression_check_query(linitial(plan_source(plan)->query_list), deployer);
 	return plan;
 }
 
@@ -288,7 +293,7 @@ expression_check(const char *expression, ExpressionKind kind, Oid relid,
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	nest = enter(&save, deployer);
-	SPI_freeplan(prepare(sql_of(expression), kind, relid));
+	SPI_freeplan(prepare(sql_of(expression), kind, relid, deployer));
 	AtEOXact_GUC(true, nest);
 	restore_user(&save);
 	SPI_finish();
@@ -333,51 +338,244 @@ make_params(Request *req, Change *change, Relation rel)
 	return params;
 }
 
-/* The names in the first column of the result, in the given context. */
+/*
+ * Add the names that a value of the given type holds, one or an array, to a
+ * list in the given context.
+ */
 static List *
-result_names(MemoryContext cxt)
+add_names(List *names, Datum value, bool isnull, Oid type, MemoryContext cxt)
 {
-	TupleDesc	desc = SPI_tuptable->tupdesc;
-	Oid			type = getBaseType(TupleDescAttr(desc, 0)->atttypid);
-	Oid			element = get_element_type(type);
+	Oid			element;
 	Oid			output;
 	bool		varlena;
-	List	   *result = NIL;
+	Datum	   *values = &value;
+	bool	   *nulls = &isnull;
+	int			n = 1;
 
+	type = getBaseType(type);
+	element = get_element_type(type);
 	getTypeOutputInfo(OidIsValid(element) ? element : type, &output, &varlena);
+	if (OidIsValid(element) && !isnull)
+	{
+		int16		len;
+		bool		byval;
+		char		align;
+
+		get_typlenbyvalalign(element, &len, &byval, &align);
+		deconstruct_array(DatumGetArrayTypeP(value), element, len, byval, align,
+						  &values, &nulls, &n);
+	}
+	for (int k = 0; k < n; k++)
+	{
+		char	   *name;
+		MemoryContext oldcxt;
+
+		if (nulls[k])
+			continue;
+		name = OidOutputFunctionCall(output, values[k]);
+		if (name[0] == '\0')
+			continue;
+		oldcxt = MemoryContextSwitchTo(cxt);
+		if (!strings_contain(names, name))
+			names = lappend(names, pstrdup(name));
+		MemoryContextSwitchTo(oldcxt);
+	}
+	return names;
+}
+
+/* An expression as the session keeps it. */
+typedef struct ExpressionKey
+{
+	Oid			relid;
+	Oid			deployer;
+	int32		kind;
+	uint32		hash1;			/* of the text, which the entry holds in full */
+	uint32		hash2;
+} ExpressionKey;
+
+typedef struct ExpressionEntry
+{
+	ExpressionKey key;
+	bool		valid;
+	char	   *expression;
+	SPIPlanPtr	plan;
+	int			generation;		/* of the plan that was checked */
+
+	/* if simple */
+	MemoryContext context;
+	EState	   *estate;
+	ExprState  *state;
+	Oid			type;
+} ExpressionEntry;
+
+/* Above this many expressions all are forgotten. */
+#define MAX_EXPRESSIONS 256
+
+static HTAB *expressions = NULL;
+
+static void
+expression_relcache_callback(Datum arg, Oid relid)
+{
+	HASH_SEQ_STATUS status;
+	ExpressionEntry *entry;
+
+	hash_seq_init(&status, expressions);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		if (!OidIsValid(relid) || entry->key.relid == relid)
+			entry->valid = false;
+}
+
+static void
+forget_expression(ExpressionEntry *entry)
+{
+	SPIPlanPtr	plan = entry->plan;
+	MemoryContext context = entry->context;
+
+	hash_search(expressions, &entry->key, HASH_REMOVE, NULL);
+	if (context)
+		MemoryContextDelete(context);
+	if (plan)
+		SPI_freeplan(plan);
+}
+
+/*
+ * Find an expression, or make it; the caller is connected to SPI.  Simple
+ * ones, which call only built-in functions and read no table, are kept ready
+ * to run: that costs a fraction of a query.
+ */
+static ExpressionEntry *
+expression_entry(const char *expression, ExpressionKind kind, Oid relid, Oid deployer)
+{
+	ExpressionKey key;
+	ExpressionEntry *entry;
+	uint64		hash = hash_bytes_extended((const unsigned char *) expression, strlen(expression), 0);
+	SPIPlanPtr	plan;
+	Expr	   *simple;
+	MemoryContext context;
+	UserSwitch	save;
+	int			nest;
+
+	if (expressions == NULL)
+	{
+		HASHCTL		ctl;
+
+		memset(&ctl, 0, sizeof(ctl));
+		ctl.keysize = sizeof(ExpressionKey);
+		ctl.entrysize = sizeof(ExpressionEntry);
+		expressions = hash_create("idflow expressions", 32, &ctl, HASH_ELEM | HASH_BLOBS);
+		CacheRegisterRelcacheCallback(expression_relcache_callback, (Datum) 0);
+	}
+	memset(&key, 0, sizeof(key));
+	key.relid = relid;
+	key.deployer = deployer;
+	key.kind = kind;
+	key.hash1 = (uint32) hash;
+	key.hash2 = (uint32) (hash >> 32);
+	entry = hash_search(expressions, &key, HASH_FIND, NULL);
+	if (entry && entry->valid && strcmp(entry->expression, expression) == 0)
+		return entry;
+	if (entry)
+		forget_expression(entry);
+	if (hash_get_num_entries(expressions) >= MAX_EXPRESSIONS)
+	{
+		HASH_SEQ_STATUS status;
+
+		hash_seq_init(&status, expressions);
+		while ((entry = hash_seq_search(&status)) != NULL)
+			forget_expression(entry);
+	}
+
+	nest = enter(&save, deployer);
+	plan = prepare(sql_of(expression), kind, relid, deployer);
+	AtEOXact_GUC(true, nest);
+	restore_user(&save);
+
+	/* what can fail comes before the entry, so that none is half made */
+	context = AllocSetContextCreate(CurrentMemoryContext, "idflow expression", ALLOCSET_SMALL_SIZES);
+	simple = expression_simple(linitial(plan_source(plan)->query_list));
+	if (simple)
+	{
+		MemoryContext oldcxt = MemoryContextSwitchTo(context);
+		EState	   *estate = CreateExecutorState();
+		ExprState  *state = ExecPrepareExpr(copyObject(simple), estate);
+		char	   *copy = pstrdup(expression);
+
+		MemoryContextSwitchTo(oldcxt);
+		entry = hash_search(expressions, &key, HASH_ENTER, NULL);
+		entry->valid = false;
+		entry->plan = NULL;
+		entry->context = context;
+		entry->expression = copy;
+		entry->estate = estate;
+		entry->state = state;
+		entry->type = exprType((Node *) simple);
+		SPI_freeplan(plan);
+	}
+	else
+	{
+		char	   *copy = MemoryContextStrdup(context, expression);
+
+		entry = hash_search(expressions, &key, HASH_ENTER, NULL);
+		entry->valid = false;
+		entry->plan = plan;
+		entry->context = context;
+		entry->expression = copy;
+		entry->state = NULL;
+		entry->generation = plan_source(plan)->generation;
+		SPI_keepplan(plan);
+	}
+	MemoryContextSetParent(context, TopMemoryContext);
+	entry->valid = true;
+	return entry;
+}
+
+/* Run a simple expression; the caller is the deployer. */
+static List *
+run_simple(ExpressionEntry *entry, ParamListInfo params, MemoryContext cxt)
+{
+	ExprContext *econtext = GetPerTupleExprContext(entry->estate);
+	Datum		value;
+	bool		isnull;
+
+	ResetExprContext(econtext);
+	econtext->ecxt_param_list_info = params;
+	value = ExecEvalExprSwitchContext(entry->state, econtext, &isnull);
+	econtext->ecxt_param_list_info = NULL;
+	return add_names(NIL, value, isnull, entry->type, cxt);
+}
+
+/* Run any other one as the query that it is; the caller is the deployer. */
+static List *
+run_query(ExpressionEntry *entry, ParamListInfo params, Oid deployer, MemoryContext cxt)
+{
+	CachedPlanSource *source = plan_source(entry->plan);
+	List	   *result = NIL;
+	int			rc;
+
+	/* a snapshot of now: the one at hand may be older than the lock we hold */
+	PushActiveSnapshot(GetTransactionSnapshot());
+
+	/*
+	 * If a view or function it uses has changed, it is planned anew, and must
+	 * be looked at anew before it runs.  The plan's locks keep it as it is.
+	 */
+	ReleaseCachedPlan(SPI_plan_get_cached_plan(entry->plan), CurrentResourceOwner);
+	if (source->generation != entry->generation)
+	{
+		expression_check_query(linitial(source->query_list), deployer);
+		entry->generation = source->generation;
+	}
+	rc = SPI_execute_plan_with_paramlist(entry->plan, params, true, 0);
+	PopActiveSnapshot();
+	if (rc != SPI_OK_SELECT)
+		elog(ERROR, "could not evaluate an expression: %s", SPI_result_code_string(rc));
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		bool		isnull;
 		Datum		value = spi_datum(SPI_tuptable->vals[i], 1, &isnull);
-		Datum	   *values = &value;
-		bool	   *nulls = &isnull;
-		int			n = 1;
 
-		if (OidIsValid(element) && !isnull)
-		{
-			int16		len;
-			bool		byval;
-			char		align;
-
-			get_typlenbyvalalign(element, &len, &byval, &align);
-			deconstruct_array(DatumGetArrayTypeP(value), element, len, byval, align,
-							  &values, &nulls, &n);
-		}
-		for (int k = 0; k < n; k++)
-		{
-			char	   *name;
-			MemoryContext oldcxt;
-
-			if (nulls[k])
-				continue;
-			name = OidOutputFunctionCall(output, values[k]);
-			if (name[0] == '\0')
-				continue;
-			oldcxt = MemoryContextSwitchTo(cxt);
-			if (!strings_contain(result, name))
-				result = lappend(result, pstrdup(name));
-			MemoryContextSwitchTo(oldcxt);
-		}
+		result = add_names(result, value, isnull,
+						   TupleDescAttr(SPI_tuptable->tupdesc, 0)->atttypid, cxt);
 	}
 	return result;
 }
@@ -396,11 +594,8 @@ evaluate(const char *expression, ExpressionKind kind, Workflow *wf, Request *req
 	UserSwitch	save;
 	Relation	rel;
 	ParamListInfo params;
-	SPIPlanPtr	plan;
-	char	   *name;
-	List	   *result = NIL;
-	int			nest;
-	int			rc;
+	ExpressionEntry *entry;
+	List	   *result;
 	Oid			deployer;
 	const char *body;
 
@@ -419,24 +614,19 @@ evaluate(const char *expression, ExpressionKind kind, Workflow *wf, Request *req
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	nest = enter(&save, deployer);
-	name = psprintf("expression %d %u %s", kind, deployer, expression);
-	plan = plan_lookup(RelationGetRelid(rel), name);
-	if (plan == NULL)
+	entry = expression_entry(expression, kind, RelationGetRelid(rel), deployer);
+	if (entry->state)
 	{
-		plan = prepare(sql_of(expression), kind, RelationGetRelid(rel));
-		plan_keep(RelationGetRelid(rel), name, plan);
+		become(&save, deployer, SECURITY_RESTRICTED_OPERATION);
+		result = run_simple(entry, params, cxt);
 	}
+	else
+	{
+		int			nest = enter(&save, deployer);
 
-	/* a snapshot of now: the one at hand may be older than the lock we hold */
-	PushActiveSnapshot(GetTransactionSnapshot());
-	rc = SPI_execute_plan_with_paramlist(plan, params, true, 0);
-	PopActiveSnapshot();
-	if (rc != SPI_OK_SELECT)
-		elog(ERROR, "could not evaluate an expression: %s", SPI_result_code_string(rc));
-	result = result_names(cxt);
-
-	AtEOXact_GUC(true, nest);
+		result = run_query(entry, params, deployer, cxt);
+		AtEOXact_GUC(true, nest);
+	}
 	restore_user(&save);
 	SPI_finish();
 	table_close(rel, NoLock);

@@ -38,6 +38,18 @@ typedef struct PlanEntry
 
 static HTAB *plans = NULL;
 
+/*
+ * Plans that are no longer wanted.  One may be running, in an outer call, so
+ * they are freed when the transaction ends.
+ */
+typedef struct DeadPlan
+{
+	SPIPlanPtr	plan;
+	struct DeadPlan *next;
+} DeadPlan;
+
+static DeadPlan *dead_plans = NULL;
+
 static void
 plan_relcache_callback(Datum arg, Oid relid)
 {
@@ -60,14 +72,39 @@ plan_key(PlanKey *key, Oid relid, const char *name)
 	key->hash2 = (uint32) (hash >> 32);
 }
 
+/* Put a plan aside until plan_free_dead(). */
+static void
+plan_bury(SPIPlanPtr plan)
+{
+	DeadPlan   *dead = MemoryContextAlloc(TopMemoryContext, sizeof(DeadPlan));
+
+	dead->plan = plan;
+	dead->next = dead_plans;
+	dead_plans = dead;
+}
+
+/*
+ * plan_free_dead: free what was put aside; at the end of a transaction.
+ */
+void
+plan_free_dead(void)
+{
+	while (dead_plans)
+	{
+		DeadPlan   *dead = dead_plans;
+
+		dead_plans = dead->next;
+		SPI_freeplan(dead->plan);
+		pfree(dead);
+	}
+}
+
 static void
 plan_drop(PlanEntry *entry)
 {
-	SPIPlanPtr	plan = entry->plan;
-
+	plan_bury(entry->plan);
 	pfree(entry->name);
 	hash_search(plans, &entry->key, HASH_REMOVE, NULL);
-	SPI_freeplan(plan);
 }
 
 /*
@@ -124,8 +161,8 @@ plan_keep(Oid relid, const char *name, SPIPlanPtr plan)
 	entry = hash_search(plans, &key, HASH_ENTER, &found);
 	if (found)
 	{
+		plan_bury(entry->plan);
 		pfree(entry->name);
-		SPI_freeplan(entry->plan);
 	}
 	entry->name = MemoryContextStrdup(TopMemoryContext, name);
 	entry->plan = plan;

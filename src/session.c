@@ -17,6 +17,7 @@
 
 #include "idflow.h"
 #include "notice.h"
+#include "plancache.h"
 #include "session.h"
 
 /* A value of one subtransaction; up: what held before it. */
@@ -132,6 +133,7 @@ session_xact_callback(XactEvent event, void *arg)
 			/* FALLTHROUGH */
 		case XACT_EVENT_ABORT:
 			collecting = bypass = newest = NULL;
+			plan_free_dead();
 			loading_statement_end();
 			notice_forget(InvalidSubTransactionId);
 			if (event == XACT_EVENT_ABORT)
