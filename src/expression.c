@@ -145,7 +145,11 @@ resolve_column(ParseState *pstate, ColumnRef *cref, Node *var)
 		FieldSelect *field;
 
 		if (attnum <= 0)
-			return NULL;		/* the parser's own error says the rest */
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("column \"%s\" of relation \"%s\" does not exist",
+							name, get_rel_name(scope->relid)),
+					 parser_errposition(pstate, cref->location)));
 		field = makeNode(FieldSelect);
 		field->arg = (Expr *) make_param(paramid, scope->rowtype, cref->location);
 		field->fieldnum = attnum;
