@@ -561,7 +561,10 @@ apply_changes(Request *req, List *changes, bool trying, char **held_by,
 	}
 	PG_END_TRY();
 
-	/* the caller's further statements defer again what was declared so */
+	/*
+	 * The caller's further statements may defer again.  Core can't tell what
+	 * was deferred before, so all that can be is, until his commit.
+	 */
 	if (!trying && !settling)
 		set_constraints(true);
 	return outcome;
