@@ -32,7 +32,8 @@ PG_FUNCTION_INFO_V1(idflow_pending);
 #define OPEN_ON_TABLE \
 	"SELECT DISTINCT d.request FROM idflow.request r" \
 	" JOIN idflow.change_data d ON d.request OPERATOR(pg_catalog.=) r.id" \
-	" WHERE r.id IN (SELECT c.request FROM idflow.candidate c) AND d.target OPERATOR(pg_catalog.=) $1" \
+	" WHERE EXISTS (SELECT FROM idflow.candidate c WHERE c.request OPERATOR(pg_catalog.=) r.id)" \
+	" AND d.target OPERATOR(pg_catalog.=) $1" \
 	" AND d.superseded IS NULL AND (r.id OPERATOR(pg_catalog.=) $2 OR $2 IS NULL)"
 
 static StorePlan open_plan = {
