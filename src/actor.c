@@ -139,7 +139,7 @@ actor_from_function(void)
 				result = MemoryContextStrdup(caller, value);
 		}
 
-		AtEOXact_GUC(true, nestlevel);
+		AtEOXact_GUC(false, nestlevel);
 		restore_user(&save);
 		SPI_finish();
 	}

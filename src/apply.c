@@ -424,19 +424,31 @@ set_constraints(bool deferred)
 }
 
 /*
- * apply_refuse_deferral: a trigger that fires while an apply settles its
- * constraints must not put off what it causes, because that would run after
- * the apply, as whoever commits.
+ * apply_check_utility: refuse what a trigger, fired by an apply or by the
+ * trial of a draft, might leave to the session.  The session is the
+ * approver's: what runs there later runs as him.  For the same reason
+ * constraints must not be put off while an apply settles them.
  */
 void
-apply_refuse_deferral(Node *statement)
+apply_check_utility(Node *statement)
 {
+	const char *what;
+
 	if (settling && IsA(statement, ConstraintsSetStmt) &&
 		((ConstraintsSetStmt *) statement)->deferred)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("cannot defer constraints while those of request " INT64_FORMAT " are settled",
 						applying_request)));
+	if (applying_depth == 0)
+		return;
+	what = statement_lasting_effect(statement);
+	if (what != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("cannot %s while request " INT64_FORMAT " is applied or checked",
+						what, applying_request),
+				 errdetail("It would stay in the session of whoever approves the request.")));
 }
 
 static int

@@ -28,7 +28,8 @@ extern void apply_edit_query(const char *source, Query *query);
 extern ApplyOutcome apply_request(Request *req, char **held_by, Change **held_change,
 								  StringInfo report);
 extern int	apply_depth(void);
-extern void apply_refuse_deferral(Node *statement);
+extern void apply_check_utility(Node *statement);
+extern const char *statement_lasting_effect(Node *statement);
 extern void apply_try(Request *req, List *changes);
 extern PassVerdict apply_pass(TriggerData *trigdata, CmdType operation, const char *workflow);
 extern bool apply_conflicts(Change *change, Relation rel, HeapTuple live, List **positions);

@@ -137,7 +137,7 @@ check_foreign_key(Request *req, Relation rel, TupleTableSlot *slot, ForeignKeyCa
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	become(&save, pk->rd_rel->relowner, SECURITY_NOFORCE_RLS);
+	become(&save, pk->rd_rel->relowner, SECURITY_NOFORCE_RLS | SECURITY_RESTRICTED_OPERATION);
 	name = psprintf("foreign key %u", fk->conoid);
 	plan = plan_lookup(RelationGetRelid(rel), name);
 	if (plan == NULL)

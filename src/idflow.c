@@ -199,7 +199,7 @@ idflow_process_utility(PlannedStmt *pstmt, const char *queryString,
 	QueryFrame *save_frames = query_frames;
 	int			save_depth;
 
-	apply_refuse_deferral(pstmt->utilityStmt);
+	apply_check_utility(pstmt->utilityStmt);
 	look_for_loading_end();
 	save_depth = depth;
 	frame.stmt = pstmt;

@@ -299,7 +299,7 @@ row_find(Relation rel, Change *change, bool lock)
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	become(&save, rel->rd_rel->relowner, SECURITY_NOFORCE_RLS);
+	become(&save, rel->rd_rel->relowner, SECURITY_NOFORCE_RLS | SECURITY_RESTRICTED_OPERATION);
 	plan = plan_lookup(RelationGetRelid(rel), name.data);
 	if (plan == NULL)
 	{
