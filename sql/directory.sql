@@ -143,7 +143,7 @@ DROP TABLE org.memberships;
 SELECT idflow.my_keys();
 ROLLBACK;
 
--- a view runs as who set it, never as the owner of idflow or as who asks
+-- a view runs as who set it, and so with nobody else's functions
 CREATE ROLE dir_mallory;
 GRANT USAGE, CREATE ON SCHEMA org TO dir_mallory;
 GRANT USAGE ON SCHEMA org TO dir_app;

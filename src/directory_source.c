@@ -27,6 +27,7 @@
 #include "utils/snapmgr.h"
 
 #include "directory.h"
+#include "trust.h"
 
 PG_FUNCTION_INFO_V1(idflow_set_directory);
 PG_FUNCTION_INFO_V1(idflow_directory_changed);
@@ -348,6 +349,7 @@ directory_ask(DirectoryQuery query, const char *arg1, const char *arg2,
 			SPI_keepplan(plan);
 			source.plans[query] = plan;
 		}
+		trust_check_plan(plan, roleid, "directory relation");
 
 		/*
 		 * Whether somebody may act is asked as of now, not of the statement's
@@ -360,7 +362,7 @@ directory_ask(DirectoryQuery query, const char *arg1, const char *arg2,
 		for (uint64 i = 0; i < SPI_processed; i++)
 			each(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, state);
 
-		AtEOXact_GUC(true, nestlevel);
+		AtEOXact_GUC(false, nestlevel);
 		restore_user(&save);
 		SPI_finish();
 	}

@@ -6,7 +6,8 @@
  * An SQL expression sees the drafted row as new, the row before as old, and
  * the request.  It is planned once per table and session and runs as the role
  * that deployed the workflow, with search_path pg_catalog, read-only, without
- * volatile functions, under the caller's statement_timeout.
+ * volatile functions, under the caller's statement_timeout; and it calls only
+ * functions that nobody but that role or a superuser can change, see trust.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -298,7 +299,7 @@ expression_check(const char *expression, ExpressionKind kind, Oid relid,
 		elog(ERROR, "SPI_connect failed");
 	nest = enter(&save, deployer);
 	SPI_freeplan(prepare(sql_of(expression), kind, relid, deployer));
-	AtEOXact_GUC(true, nest);
+	AtEOXact_GUC(false, nest);
 	restore_user(&save);
 	SPI_finish();
 	error_context_stack = callback.previous;
@@ -403,7 +404,6 @@ typedef struct ExpressionEntry
 	bool		valid;
 	char	   *expression;
 	SPIPlanPtr	plan;
-	int			generation;		/* of the plan that was checked */
 
 	/* if simple */
 	MemoryContext context;
@@ -491,7 +491,7 @@ expression_entry(const char *expression, ExpressionKind kind, Oid relid, Oid dep
 
 	nest = enter(&save, deployer);
 	plan = prepare(sql_of(expression), kind, relid, deployer);
-	AtEOXact_GUC(true, nest);
+	AtEOXact_GUC(false, nest);
 	restore_user(&save);
 
 	/* what can fail comes before the entry, so that none is half made */
@@ -525,7 +525,6 @@ expression_entry(const char *expression, ExpressionKind kind, Oid relid, Oid dep
 		entry->context = context;
 		entry->expression = copy;
 		entry->state = NULL;
-		entry->generation = plan_source(plan)->generation;
 		SPI_keepplan(plan);
 	}
 	MemoryContextSetParent(context, TopMemoryContext);
@@ -560,15 +559,12 @@ run_query(ExpressionEntry *entry, ParamListInfo params, Oid deployer, MemoryCont
 	PushActiveSnapshot(GetTransactionSnapshot());
 
 	/*
-	 * If a view or function it uses has changed, it is planned anew, and must
-	 * be looked at anew before it runs.  The plan's locks keep it as it is.
+	 * If a view or function it uses has changed, it is analyzed anew, and must
+	 * be looked at anew before it is planned, which evaluates what is constant.
+	 * The locks that this takes keep views as they are.
 	 */
-	ReleaseCachedPlan(SPI_plan_get_cached_plan(entry->plan), CurrentResourceOwner);
-	if (source->generation != entry->generation)
-	{
-		expression_check_query(linitial(source->query_list), deployer);
-		entry->generation = source->generation;
-	}
+	(void) CachedPlanGetTargetList(source, NULL);
+	expression_check_query(linitial(source->query_list), deployer);
 	rc = SPI_execute_plan_with_paramlist(entry->plan, params, true, 0);
 	PopActiveSnapshot();
 	if (rc != SPI_OK_SELECT)
@@ -629,7 +625,7 @@ evaluate(const char *expression, ExpressionKind kind, Workflow *wf, Request *req
 		int			nest = enter(&save, deployer);
 
 		result = run_query(entry, params, deployer, cxt);
-		AtEOXact_GUC(true, nest);
+		AtEOXact_GUC(false, nest);
 	}
 	restore_user(&save);
 	SPI_finish();

@@ -22,60 +22,15 @@
 
 #include "expression_query.h"
 #include "idflow.h"
+#include "trust.h"
 
 /*
- * Functions that an expression may call: built-in ones, those of a superuser,
- * and the deployer's own.  Anything else would be somebody's code run with the
- * deployer's rights: a table's owner could give a column a type of his own, or
- * replace a view that the expression reads.
- */
-static bool
-function_is_untrusted(Oid funcid, void *context)
-{
-	Oid			deployer = *(Oid *) context;
-	HeapTuple	tuple;
-	Oid			owner;
-
-	if (funcid < FirstNormalObjectId)
-		return false;
-	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(funcid));
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for function %u", funcid);
-	owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
-	ReleaseSysCache(tuple);
-	if (owner == deployer || superuser_arg(owner))
-		return false;
-	ereport(ERROR,
-			(errcode(ERRCODE_WF_EXPRESSION),
-			 errmsg("expression must not use function %s", format_procedure(funcid)),
-			 errdetail("It belongs to \"%s\" and would run with the rights of \"%s\", who deployed the workflow.",
-					   GetUserNameFromId(owner, false), GetUserNameFromId(deployer, false)),
-			 errhint("Expressions use built-in functions, the deployer's own and those of superusers.")));
-	return true;
-}
-
-static bool
-check_trust_walker(Node *node, Oid *deployer)
-{
-	if (node == NULL)
-		return false;
-	(void) check_functions_in_node(node, function_is_untrusted, deployer);
-	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, check_trust_walker, deployer, 0);
-	return expression_tree_walker(node, check_trust_walker, deployer);
-}
-
-/*
- * expression_check_query: what an expression became after analysis must only read, be stable, and
- * call nobody's code but the deployer's.
+ * expression_check_query: what an expression became after analysis must only
+ * read, be stable, and call nobody's code but the deployer's.
  */
 void
 expression_check_query(Query *query, Oid deployer)
 {
-	Oid			type;
-	Oid			output;
-	bool		varlena;
-
 	if (query->commandType != CMD_SELECT || query->hasModifyingCTE || query->rowMarks != NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_WF_EXPRESSION),
@@ -85,14 +40,7 @@ expression_check_query(Query *query, Oid deployer)
 				(errcode(ERRCODE_WF_EXPRESSION),
 				 errmsg("expression must not use volatile functions"),
 				 errhint("Declare a function STABLE or IMMUTABLE if its result depends on nothing but its arguments and the database.")));
-	(void) check_trust_walker((Node *) query, &deployer);
-
-	/* its result is printed by the type's output function */
-	type = getBaseType(exprType((Node *) linitial_node(TargetEntry, query->targetList)->expr));
-	if (OidIsValid(get_element_type(type)))
-		type = get_element_type(type);
-	getTypeOutputInfo(type, &output, &varlena);
-	(void) function_is_untrusted(output, &deployer);
+	trust_check_query(query, deployer, "expression");
 }
 
 /*
