@@ -22,6 +22,7 @@
 
 #include "decide.h"
 #include "idflow.h"
+#include "reading.h"
 #include "subxact.h"
 #include "task.h"
 
@@ -94,6 +95,8 @@ load_task(int64 task)
 		ereport(ERROR,
 				(errcode(ERRCODE_WF_TASK_CLOSED),
 				 errmsg("task " INT64_FORMAT " is closed", task),
+				 /* to somebody else the number of a task tells nothing more */
+				 viewer_of(req->id) == VIEWER_NONE ? 0 :
 				 errdetail("Request " INT64_FORMAT " is %s.", req->id, req->state)));
 	return req;
 }
@@ -132,6 +135,22 @@ require_authority(Request *req, const char *actor)
 				 errmsg("task " INT64_FORMAT " is not for \"%s\"", req->task, actor),
 				 errhint("idflow.decider shows who may decide a request.")));
 	return via;
+}
+
+/*
+ * require_authority_for: the same for a verb; *to is the state it leads to.
+ * That the task's state doesn't have the verb is told to those only who may
+ * see the request.
+ */
+const char *
+require_authority_for(Request *req, const char *actor, const char *verb, const char **to)
+{
+	const char *via = task_authority(req, actor);
+
+	if (via == NULL && viewer_of(req->id) == VIEWER_NONE)
+		return require_authority(req, actor);
+	*to = task_verb_state(req, verb);
+	return via ? via : require_authority(req, actor);
 }
 
 /* Nobody approves what he requested, edited, or is the subject of. */
@@ -197,8 +216,8 @@ task_act(int64 task, const char *verb, const char *comment, const char *to_actor
 	const char *actor = actor_name();
 	Request    *req = load_task(task);
 	Activity   *activity = request_activity(req);
-	const char *to = task_verb_state(req, verb);
-	const char *via = require_authority(req, actor);
+	const char *to;
+	const char *via = require_authority_for(req, actor, verb, &to);
 	Event	   *event;
 	bool		approving = strcmp(verb, "Approve") == 0;
 
@@ -351,6 +370,9 @@ idflow_release(PG_FUNCTION_ARGS)
 	Request    *req = load_task(task);
 	char	   *claimant = task_claimant(task);
 
+	/* its holder may, even if the task is not for him any more */
+	if (!role_is_admin(GetUserId()) && (claimant == NULL || strcmp(claimant, actor) != 0))
+		(void) require_authority(req, actor);
 	if (claimant == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -531,7 +553,8 @@ act_on_all(FunctionCallInfo fcinfo, const char *verb)
 		memset(result->isnull, true, sizeof(result->isnull));
 		result->values[0] = Int64GetDatum(result->task);
 		result->isnull[0] = false;
-		if (request != 0)
+		/* somebody else's, its number guessed, is not told of */
+		if (request != 0 && (error == NULL || viewer_of(request) != VIEWER_NONE))
 		{
 			result->values[1] = Int64GetDatum(request);
 			result->values[2] = CStringGetTextDatum(state ? state : state_now);

@@ -11,6 +11,8 @@ extern char *text_argument(FunctionCallInfo fcinfo, int n);
 extern Request *load_task(int64 task);
 extern const char *task_verb_state(Request *req, const char *verb);
 extern const char *require_authority(Request *req, const char *actor);
+extern const char *require_authority_for(Request *req, const char *actor, const char *verb,
+										 const char **to);
 
 /* verbs.c */
 extern Request *load_request(int64 id);

@@ -277,8 +277,8 @@ idflow_save(PG_FUNCTION_ARGS)
 	char	   *comment = text_argument(fcinfo, 2);
 	const char *actor = actor_name();
 	Request    *req = load_task(task);
-	const char *to = task_verb_state(req, "Save");
-	const char *via = require_authority(req, actor);
+	const char *to;
+	const char *via = require_authority_for(req, actor, "Save", &to);
 	Jsonb	   *edits;
 	List	   *keys;
 	ListCell   *lc;
@@ -391,7 +391,7 @@ conflicts_remain(Request *req)
 		List	   *positions;
 		bool		conflict;
 
-		become(&save, requester_role(req), 0);
+		become(&save, requester_role(req), SECURITY_RESTRICTED_OPERATION);
 		conflict = change->operation != CMD_INSERT &&
 			apply_conflicts(change, rel, row_find(rel, change, true), &positions);
 		restore_user(&save);
@@ -480,11 +480,11 @@ idflow_resolve(PG_FUNCTION_ARGS)
 	int			nest;
 
 	req->acting = actor;
+	req->acting_via = settling_right(req, actor);
 	if (strcmp(req->state, "conflict") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_WF_REQUEST_STATE),
 				 errmsg("request " INT64_FORMAT " is %s, not in conflict", id, req->state)));
-	req->acting_via = settling_right(req, actor);
 	if (PG_ARGISNULL(2))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -498,7 +498,7 @@ idflow_resolve(PG_FUNCTION_ARGS)
 	change = change_by_id(req, change_id);
 	rel = row_open(change, RowShareLock);
 
-	become(&save, requester_role(req), 0);
+	become(&save, requester_role(req), SECURITY_RESTRICTED_OPERATION);
 	live = row_find(rel, change, true);
 	(void) apply_conflicts(change, rel, live, &positions);
 	restore_user(&save);
@@ -608,13 +608,13 @@ idflow_rebase(PG_FUNCTION_ARGS)
 	bool		in_conflict = strcmp(req->state, "conflict") == 0;
 
 	req->acting = actor;
+	req->acting_via = req->workflow ? settling_right(req, actor) : "requester";
+	if (req->workflow == NULL)
+		require_own(req, actor, "rebase");
 	if (!in_conflict && strcmp(req->state, "open") != 0 && strcmp(req->state, "draft") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_WF_REQUEST_STATE),
 				 errmsg("request " INT64_FORMAT " is %s and can't be rebased", id, req->state)));
-	req->acting_via = req->workflow ? settling_right(req, actor) : "requester";
-	if (req->workflow == NULL)
-		require_own(req, actor, "rebase");
 
 	initStringInfo(&moved);
 	appendStringInfoChar(&moved, '{');
@@ -632,7 +632,7 @@ idflow_rebase(PG_FUNCTION_ARGS)
 		if (change->operation == CMD_INSERT)
 			continue;
 		rel = row_open(change, RowShareLock);
-		become(&save, requester_role(req), 0);
+		become(&save, requester_role(req), SECURITY_RESTRICTED_OPERATION);
 		live = row_find(rel, change, true);
 		conflict = apply_conflicts(change, rel, live, &positions);
 		restore_user(&save);

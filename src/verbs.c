@@ -71,6 +71,7 @@ require_own(Request *req, const char *actor, const char *what)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("\"%s\" may not %s request " INT64_FORMAT, actor, what, req->id),
+				 viewer_of(req->id) == VIEWER_NONE ? 0 :
 				 errdetail("It was made by \"%s\".", req->requester)));
 }
 
