@@ -252,6 +252,16 @@ ALTER TABLE gu.t DISABLE TRIGGER "!idflow_100_gu_delete";
 RESET search_path;
 RESET ROLE;
 
+-- what a data-only restore disables and enables again is no leave to disable it
+SET check_function_bodies = off;
+ALTER TABLE gu.t DISABLE TRIGGER ALL;
+ALTER TABLE gu.t ENABLE TRIGGER ALL;
+RESET check_function_bodies;
+SELECT count(*) FROM idflow.gate_off WHERE target = 'gu.t'::regclass AND trigger_name LIKE '!idflow%';
+SET ROLE regress_idflow_mallory;
+ALTER TABLE gu.t DISABLE TRIGGER USER;
+RESET ROLE;
+
 -- dropping the extension takes the gates and leaves the tables
 BEGIN;
 SET LOCAL client_min_messages = warning;

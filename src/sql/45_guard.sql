@@ -290,12 +290,16 @@ COMMENT ON FUNCTION idflow.guard_record(oid, name, text) IS
  * Bring idflow's tables in line with the catalogs for these tables, or for
  * all if null.
  */
-CREATE FUNCTION idflow.guard_follow(relations oid[]) RETURNS void
+CREATE FUNCTION idflow.guard_follow(relations oid[], creating boolean DEFAULT false) RETURNS void
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	t record;
+	restoring boolean := current_setting('check_function_bodies') = 'off'
+		AND EXISTS (SELECT FROM pg_roles o WHERE o.rolname = idflow.outer_role()
+					AND (o.rolsuper OR EXISTS (SELECT FROM pg_roles a WHERE a.rolname = 'idflow_admin'
+											   AND pg_has_role(o.oid, a.oid, 'USAGE'))));
 BEGIN
 	/* columns renamed: known by their number */
 	UPDATE idflow.layout l
@@ -327,12 +331,12 @@ BEGIN
 
 	/*
 	 * A restore brings both what is on record and the triggers of partitions
-	 * itself, later.  Dumps begin with this setting.
+	 * itself, and disables a gate that was off right after it is created.
+	 * Dumps begin with this setting.  What a data-only restore disables and
+	 * enables again must not stay on record, though: it would be leave to
+	 * disable it.
 	 */
-	IF current_setting('check_function_bodies') = 'off'
-	   AND EXISTS (SELECT FROM pg_roles o WHERE o.rolname = idflow.outer_role()
-				   AND (o.rolsuper OR EXISTS (SELECT FROM pg_roles a WHERE a.rolname = 'idflow_admin'
-											  AND pg_has_role(o.oid, a.oid, 'USAGE')))) THEN
+	IF restoring AND creating THEN
 		RETURN;
 	END IF;
 
@@ -342,7 +346,7 @@ BEGIN
 		FROM pg_trigger g
 		JOIN pg_proc p ON p.oid = g.tgfoid AND p.proname = 'gate'
 		JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname = 'idflow'
-		WHERE g.tgrelid = ANY (relations)
+		WHERE NOT restoring AND g.tgrelid = ANY (relations)
 		  AND g.tgparentid <> 0
 		  AND NOT EXISTS (SELECT FROM pg_trigger x WHERE x.tgrelid = g.tgrelid AND x.tgname = '!idflow_000_truncate')
 		  AND NOT EXISTS (SELECT FROM idflow.gate_off o
@@ -366,7 +370,7 @@ BEGIN
 		  END;
 END
 $$;
-COMMENT ON FUNCTION idflow.guard_follow(oid[]) IS
+COMMENT ON FUNCTION idflow.guard_follow(oid[], boolean) IS
 'Lets layouts, changes and idflow.gate_off follow renamed columns and tables, and has TRUNCATE refused on new partitions.';
 
 CREATE FUNCTION idflow.guard_end() RETURNS event_trigger
@@ -413,7 +417,7 @@ BEGIN
 		END IF;
 	END LOOP;
 
-	PERFORM idflow.guard_follow(relations);
+	PERFORM idflow.guard_follow(relations, tg_tag = 'CREATE TRIGGER');
 END
 $$;
 COMMENT ON FUNCTION idflow.guard_end() IS
