@@ -227,7 +227,11 @@ CREATE VIEW idflow.waiting WITH (security_invoker) AS
 			WHEN t.id IS NULL
 			THEN pg_catalog.format('A member of idflow_admin calls idflow.retry(%s).', r.id)
 			WHEN NOT idflow.decidable(r.id)
-			THEN pg_catalog.format('A member of idflow_admin decides it, or calls idflow.add_candidate(%s, principal).', t.id)
+			THEN pg_catalog.format(CASE WHEN EXISTS (SELECT FROM idflow.candidate c
+					WHERE c.task OPERATOR(pg_catalog.=) t.id AND c.key OPERATOR(pg_catalog.=) 'a:idflow_admin')
+				THEN 'A member of idflow_admin decides it, or calls idflow.add_candidate(%s, principal).'
+				ELSE 'Somebody must come to hold the profile, or a member of idflow_admin calls idflow.add_candidate(%s, principal).'
+				END, t.id)
 			WHEN pg_catalog.right(t.activity_state, 14) OPERATOR(pg_catalog.=) '-ReviewPending'
 			THEN pg_catalog.format('One of them calls idflow.approve(%s) or idflow.decline(%1$s).', t.id)
 			ELSE pg_catalog.format('One of them calls idflow.execute(%s).', t.id) END AS remedy
