@@ -91,6 +91,7 @@ load_task(int64 task)
 				(errcode(ERRCODE_WF_UNDEFINED_TASK),
 				 errmsg("task " INT64_FORMAT " does not exist", task),
 				 errhint("idflow.inbox lists the tasks that wait for you.")));
+	refuse_applying(req);
 	if (req->task != task)
 		ereport(ERROR,
 				(errcode(ERRCODE_WF_TASK_CLOSED),

@@ -16,6 +16,7 @@ extern const char *require_authority_for(Request *req, const char *actor, const 
 
 /* verbs.c */
 extern Request *load_request(int64 id);
+extern void refuse_applying(Request *req);
 extern void require_visible(int64 request);
 extern void require_own(Request *req, const char *actor, const char *what);
 

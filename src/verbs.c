@@ -35,6 +35,20 @@ static StorePlan blank_images = {
 };
 
 /*
+ * refuse_applying: the table's triggers can't work on the request whose
+ * changes are being written: it is in memory, half way through a step.
+ */
+void
+refuse_applying(Request *req)
+{
+	if (applying_request != 0 && req->id == applying_request)
+		ereport(ERROR,
+				(errcode(ERRCODE_WF_REQUEST_STATE),
+				 errmsg("request " INT64_FORMAT " is being applied", req->id),
+				 errhint("Triggers can tell by idflow.applying() that they run at an apply.")));
+}
+
+/*
  * load_request: lock a request that must exist.
  */
 Request *
@@ -46,6 +60,7 @@ load_request(int64 id)
 		ereport(ERROR,
 				(errcode(ERRCODE_WF_UNDEFINED_REQUEST),
 				 errmsg("request " INT64_FORMAT " does not exist", id)));
+	refuse_applying(req);
 	return req;
 }
 
