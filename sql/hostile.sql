@@ -210,6 +210,9 @@ BEGIN
 		PERFORM ho.try('UNLISTEN *');
 		PERFORM ho.try('DISCARD TEMP');
 		PERFORM ho.try('COMMIT');
+		PERFORM ho.try('SELECT idflow.withdraw(idflow.applying())');
+		PERFORM ho.try('SELECT idflow.comment(idflow.applying(), ''x'')');
+		PERFORM ho.try('SELECT idflow.approve(max(id)) FROM idflow.task WHERE request = idflow.applying()');
 		PERFORM ho.try('SET work_mem = ''65MB''');
 		PERFORM set_config('search_path', 'ho', false);
 		PERFORM ho.try('UPDATE ho.person SET salary = 1');
@@ -451,6 +454,11 @@ ALTER TABLE ho.log ATTACH PARTITION ho.log_1 FOR VALUES FROM (0) TO (10);
 DELETE FROM ho.log_1;
 TRUNCATE ho.log_1;
 ALTER TABLE ho.log ATTACH PARTITION ho.log_1 FOR VALUES FROM (0) TO (10);
+-- refused before it has begun, since it can't be undone
+ALTER TABLE ho.log DETACH PARTITION ho.log_1;
+ALTER TABLE ho.log DETACH PARTITION ho.log_1 CONCURRENTLY;
+ALTER TABLE ho.log DETACH/**/PARTITION ho.log_1 concURRENTLY;
+SELECT inhdetachpending FROM pg_inherits WHERE inhrelid = 'ho.log_1'::regclass;
 RESET ROLE;
 SELECT id, name, salary FROM ho.person ORDER BY id;
 

@@ -534,6 +534,36 @@ $$;
 COMMENT ON FUNCTION idflow.guard_rewrite() IS
 'Event trigger: refuses to rewrite the values of a table whose updates are gated (WF011), unless an idflow_admin does it.';
 
+CREATE FUNCTION idflow.guard_start() RETURNS event_trigger
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	/*
+	 * DETACH PARTITION CONCURRENTLY commits halfway: refused at its end it
+	 * would leave the partition, with its rows, out of the table.  What table
+	 * it is about is not known here; but it is the client's own statement, as
+	 * it can't be in a function, and the only ALTER TABLE with that word.
+	 */
+	IF current_query() ILIKE '%concurrently%'
+	   AND EXISTS (SELECT FROM idflow.gate_trigger g JOIN pg_class c ON c.oid = g.tgrelid
+				   WHERE g.function = 'gate' AND c.relkind = 'p' AND pg_has_role(c.relowner, 'USAGE'))
+	   AND NOT idflow.guard_admin() THEN
+		RAISE EXCEPTION 'cannot detach a partition concurrently'
+			USING ERRCODE = 'WF011',
+				  DETAIL = 'You own a partitioned table whose changes need approval, and this could not be undone where it is refused.',
+				  HINT = 'Use DETACH PARTITION without CONCURRENTLY, or have an idflow_admin do it.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION idflow.guard_start() IS
+'Event trigger: refuses DETACH PARTITION CONCURRENTLY (WF011) to owners of gated partitioned tables, unless they are idflow_admin.';
+
+CREATE EVENT TRIGGER idflow_guard_start ON ddl_command_start
+	WHEN TAG IN ('ALTER TABLE')
+	EXECUTE FUNCTION idflow.guard_start();
+COMMENT ON EVENT TRIGGER idflow_guard_start IS 'Keeps partitions from being half detached.';
+
 CREATE EVENT TRIGGER idflow_guard_end ON ddl_command_end
 	WHEN TAG IN ('ALTER TABLE', 'ALTER FOREIGN TABLE', 'ALTER INDEX', 'ALTER TRIGGER', 'ALTER RULE', 'ALTER SCHEMA', 'ALTER TYPE',
 				 'CREATE TABLE', 'CREATE FOREIGN TABLE', 'CREATE TRIGGER', 'CREATE RULE', 'CREATE SCHEMA')

@@ -178,7 +178,7 @@ BEGIN
 					ELSE format('%s is switched off: a table''s owner can open its gates.', x.name) END,
 			   CASE WHEN e.evtname IS NULL THEN 'Drop and create the extension, or restore it.'
 					ELSE format('ALTER EVENT TRIGGER %s ENABLE;', x.name) END
-		FROM (VALUES ('idflow_guard_end'), ('idflow_guard_drop'), ('idflow_guard_rewrite')) x(name)
+		FROM (VALUES ('idflow_guard_start'), ('idflow_guard_end'), ('idflow_guard_drop'), ('idflow_guard_rewrite')) x(name)
 		LEFT JOIN pg_event_trigger e ON e.evtname::text = x.name
 		WHERE e.evtname IS NULL OR e.evtenabled NOT IN ('O', 'A')
 		ORDER BY x.name;
