@@ -45,7 +45,8 @@ typedef struct Pass
 	bool		all;			/* every gate does: only trying */
 	Oid			used[MAX_GATES];	/* gates that the row came through */
 	int			nused;
-	char	   *held_by;		/* workflow of the gate that held it */
+	MemoryContext context;		/* outlives the statement */
+	char	   *held_by;		/* workflow of the gate that held it; there */
 } Pass;
 
 static Pass *current_pass = NULL;
@@ -125,7 +126,7 @@ apply_pass(TriggerData *trigdata, CmdType operation, const char *workflow)
 
 	if (pass->all || strings_contain(pass->passed, workflow))
 		return PASS_THROUGH;
-	pass->held_by = pstrdup(workflow);
+	pass->held_by = MemoryContextStrdup(pass->context, workflow);
 	return PASS_HELD;
 }
 
@@ -330,6 +331,7 @@ apply_change(Request *req, Change *change, bool trying, char **held_by, StringIn
 	dml_prepare(&dml, change, rel, live);
 
 	memset(&pass, 0, sizeof(pass));
+	pass.context = GetMemoryChunkContext(req);
 	pass.change = change;
 	pass.dml = &dml;
 	pass.live = live;
@@ -359,9 +361,6 @@ apply_change(Request *req, Change *change, bool trying, char **held_by, StringIn
 	else if (change->operation != CMD_DELETE && !trying)
 		check_written_row(req, change, rel, &dml, live, report);
 
-	/* held_by is in SPI's memory */
-	if (outcome == APPLY_HELD)
-		*held_by = MemoryContextStrdup(GetMemoryChunkContext(req), *held_by);
 	SPI_finish();
 	table_close(rel, NoLock);
 	return outcome;
