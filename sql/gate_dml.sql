@@ -45,7 +45,7 @@ SELECT * FROM hr.person ORDER BY id;
 \c - gd_app
 -- as an ordinary role can: by calling any function of it
 SELECT idflow.actor();
--- command tags tell that nothing was written, RETURNING has nothing to return
+-- command tags count what is drafted, and RETURNING returns it; more in returning.sql
 \set QUIET off
 INSERT INTO hr.person VALUES (20, 'Jo') RETURNING id;
 UPDATE hr.person SET grade = grade + 1 WHERE id IN (1, 3) RETURNING id;
@@ -173,7 +173,7 @@ SELECT r.title, e.transition, e.comment FROM idflow.request r JOIN idflow.event 
 	WHERE r.id = idflow.last_request() ORDER BY e.seq;
 
 -- --------------------------------------------------------- ON CONFLICT, MERGE
--- a row that exists: refused at once, nothing lost
+-- a row that exists: nothing to do, or its update is drafted; more in on_conflict.sql
 INSERT INTO hr.person VALUES (1, 'x') ON CONFLICT DO NOTHING;
 \echo :LAST_ERROR_SQLSTATE
 INSERT INTO hr.person VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET name = excluded.name;

@@ -116,12 +116,19 @@ SELECT public.moves('{INSERT}');
 UPDATE hr.m SET id = 15 WHERE id = 1;
 \set QUIET on
 SELECT tableoid::regclass, * FROM hr.m ORDER BY id;
--- both in one statement can't be told apart
+-- both in one statement can't be told apart in the statement that loads the library
+\c - gp_app
 WITH i AS (INSERT INTO hr.m VALUES (5, 'cte')) UPDATE hr.m SET id = 16 WHERE id = 2;
 \echo :LAST_ERROR_SQLSTATE
-MERGE INTO hr.m USING (VALUES (2), (6)) s(id) ON m.id = s.id
-	WHEN MATCHED THEN UPDATE SET id = 16 WHEN NOT MATCHED THEN INSERT VALUES (s.id, 'merged');
-\echo :LAST_ERROR_SQLSTATE
+-- in later ones it can
+BEGIN;
+WITH i AS (INSERT INTO hr.m VALUES (5, 'cte')) UPDATE hr.m SET id = 16 WHERE id = 2;
+MERGE INTO hr.m USING (VALUES (11), (6)) s(id) ON m.id = s.id
+	WHEN MATCHED THEN UPDATE SET id = 3 WHEN NOT MATCHED THEN INSERT VALUES (s.id, 'merged');
+SELECT operation, new_row FROM idflow.change ORDER BY id DESC LIMIT 2;
+SELECT tableoid::regclass, * FROM hr.m ORDER BY id;
+ROLLBACK;
+-- ON CONFLICT updates what is there; an UPDATE meets no gate here
 INSERT INTO hr.m VALUES (2, 'conflict') ON CONFLICT (id) DO UPDATE SET v = 'updated';
 SELECT tableoid::regclass, * FROM hr.m ORDER BY id;
 SELECT count(*) FROM idflow.inbox;
@@ -133,8 +140,18 @@ SELECT public.moves('{DELETE}');
 UPDATE hr.m SET id = 15 WHERE id = 1;
 MERGE INTO hr.m USING (VALUES (2)) s(id) ON m.id = s.id WHEN MATCHED THEN UPDATE SET id = 16;
 \set QUIET on
-MERGE INTO hr.m USING (VALUES (11), (12)) s(id) ON m.id = s.id
-	WHEN MATCHED AND s.id = 11 THEN UPDATE SET id = 3 WHEN MATCHED THEN DELETE;
+-- MERGE says since 17 which of its actions deletes; before, both in one are refused
+DO $$
+BEGIN
+	MERGE INTO hr.m USING (VALUES (11), (12)) s(id) ON m.id = s.id
+		WHEN MATCHED AND s.id = 11 THEN UPDATE SET id = 3 WHEN MATCHED THEN DELETE;
+	IF (SELECT count(*) FROM hr.m WHERE id IN (3, 12)) <> 2 OR current_setting('server_version_num')::int < 170000 THEN
+		RAISE 'unexpected';
+	END IF;
+	RAISE 'WF010 or as it should be' USING ERRCODE = 'WF010';
+EXCEPTION WHEN SQLSTATE 'WF010' THEN
+	RAISE NOTICE 'refused before 17, else a move and a draft';
+END$$;
 SELECT tableoid::regclass, * FROM hr.m ORDER BY id;
 DELETE FROM hr.m WHERE id = 12;
 \c - gp_boss

@@ -289,12 +289,36 @@ not_written(Request *req, Change *change, Relation rel)
 			 errdetail("A trigger or rule of the table keeps the change from being written.")));
 }
 
+/* The row that the statement wrote, in the table's shape and req's memory. */
+static HeapTuple
+written_row(Request *req, Relation rel)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	MemoryContext oldcxt = MemoryContextSwitchTo(GetMemoryChunkContext(req));
+	Datum	   *values = palloc0(desc->natts * sizeof(Datum));
+	bool	   *nulls = palloc(desc->natts * sizeof(bool));
+	HeapTuple	result;
+	int			column = 0;
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		nulls[i] = true;
+		if (!TupleDescAttr(desc, i)->attisdropped)
+			values[i] = spi_datum(SPI_tuptable->vals[0], ++column, &nulls[i]);
+	}
+	result = heap_form_tuple(desc, values, nulls);
+	MemoryContextSwitchTo(oldcxt);
+	return result;
+}
+
 /*
  * Write one change.  The caller is the requester, in the request's context.
+ * Where the change is only tried, written receives the row that came of it.
  */
 static ApplyOutcome
-apply_change(Request *req, Change *change, bool trying, char **held_by, StringInfo report)
+apply_change(Request *req, Change *change, HeapTuple *written, char **held_by, StringInfo report)
 {
+	bool		trying = written != NULL;
 	Relation	rel = row_open(change, RowExclusiveLock);
 	HeapTuple	live = NULL;
 	List	   *positions;
@@ -304,6 +328,8 @@ apply_change(Request *req, Change *change, bool trying, char **held_by, StringIn
 	int			rc;
 	ApplyOutcome outcome = APPLY_DONE;
 
+	if (trying)
+		*written = NULL;
 	if (change->operation != CMD_INSERT)
 	{
 		live = row_find(rel, change, true);
@@ -358,7 +384,9 @@ apply_change(Request *req, Change *change, bool trying, char **held_by, StringIn
 	}
 	else if (SPI_processed != 1)
 		not_written(req, change, rel);
-	else if (change->operation != CMD_DELETE && !trying)
+	else if (trying && change->operation != CMD_DELETE)
+		*written = written_row(req, rel);
+	else if (change->operation != CMD_DELETE)
 		check_written_row(req, change, rel, &dml, live, report);
 
 	SPI_finish();
@@ -500,9 +528,10 @@ lock_rows(List *changes)
 }
 
 static ApplyOutcome
-apply_changes(Request *req, List *changes, bool trying, char **held_by,
+apply_changes(Request *req, List *changes, HeapTuple *written, char **held_by,
 			  Change **held_change, StringInfo report)
 {
+	bool		trying = written != NULL;
 	const char *outer_actor = applying_actor;
 	int64		outer_request = applying_request;
 	UserSwitch	save;
@@ -534,7 +563,7 @@ apply_changes(Request *req, List *changes, bool trying, char **held_by,
 		foreach(lc, changes)
 		{
 			restore_context(lfirst(lc));
-			outcome = apply_change(req, lfirst(lc), trying, held_by, report);
+			outcome = apply_change(req, lfirst(lc), written, held_by, report);
 			if (outcome != APPLY_DONE)
 			{
 				*held_change = lfirst(lc);
@@ -596,12 +625,12 @@ apply_request(Request *req, char **held_by, Change **held_change, StringInfo rep
 
 	/* a single change has written nothing when it ends in anything but success */
 	if (list_length(changes) <= 1)
-		return apply_changes(req, changes, false, held_by, held_change, report);
+		return apply_changes(req, changes, NULL, held_by, held_change, report);
 
 	subxact_begin(&sub);
 	PG_TRY();
 	{
-		outcome = apply_changes(req, changes, false, held_by, held_change, report);
+		outcome = apply_changes(req, changes, NULL, held_by, held_change, report);
 	}
 	PG_CATCH();
 	{
@@ -617,11 +646,14 @@ apply_request(Request *req, char **held_by, Change **held_change, StringInfo rep
 
 /*
  * apply_try: let the tables themselves say what they think of changes: write
- * them and roll that back.  Errors are the tables' own.
+ * them and roll that back.  Errors are the tables' own.  Returns the row that
+ * the last change came to, in req's memory; NULL for a DELETE, or where that
+ * change was not written.
  */
-void
+HeapTuple
 apply_try(Request *req, List *changes)
 {
+	HeapTuple	written = NULL;
 	SubXact		sub;
 	StringInfoData report;
 	char	   *held_by = NULL;
@@ -632,7 +664,7 @@ apply_try(Request *req, List *changes)
 	subxact_begin(&sub);
 	PG_TRY();
 	{
-		(void) apply_changes(req, changes, true, &held_by, &held_change, &report);
+		(void) apply_changes(req, changes, &written, &held_by, &held_change, &report);
 	}
 	PG_CATCH();
 	{
@@ -642,4 +674,5 @@ apply_try(Request *req, List *changes)
 	PG_END_TRY();
 	subxact_abort(&sub);
 	notice_suspend(told);
+	return written;
 }

@@ -30,7 +30,7 @@ extern ApplyOutcome apply_request(Request *req, char **held_by, Change **held_ch
 extern int	apply_depth(void);
 extern void apply_check_utility(Node *statement);
 extern const char *statement_lasting_effect(Node *statement);
-extern void apply_try(Request *req, List *changes);
+extern HeapTuple apply_try(Request *req, List *changes);
 extern PassVerdict apply_pass(TriggerData *trigdata, CmdType operation, const char *workflow);
 extern bool apply_conflicts(Change *change, Relation rel, HeapTuple live, List **positions);
 

@@ -20,6 +20,7 @@
 #include "executor/executor.h"
 #include "executor/nodeModifyTable.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
@@ -32,6 +33,7 @@
 #include "idflow.h"
 #include "notice.h"
 #include "plancache.h"
+#include "statement.h"
 
 /* Whether a BEFORE ROW trigger other than a gate may alter the row. */
 static bool
@@ -213,26 +215,39 @@ check_foreign_keys(Request *req, Relation rel, TupleTableSlot *slot, Bitmapset *
 	}
 }
 
-/* Generated columns, NOT NULL, CHECK and partition bounds. */
+/*
+ * Generated columns, row-level security, NOT NULL, CHECK and partition bounds,
+ * in that order, as core does it for a row that it writes.  Uses what the
+ * running statement has of the table; without that, something made for this
+ * row, which knows no policies.  Without strict only the generated columns are
+ * computed.
+ */
 static void
-check_constraints(Relation rel, TupleTableSlot *slot, CmdType operation, bool direct_leaf)
+check_row(Relation rel, ResultRelInfo *rri, EState *estate, TupleTableSlot *slot,
+		  CmdType operation, bool direct_leaf, bool strict)
 {
 	TupleConstr *constr = RelationGetDescr(rel)->constr;
-	EState	   *estate;
-	ResultRelInfo *rri;
+	EState	   *own = NULL;
 
-	if (constr == NULL && !direct_leaf)
-		return;
-	estate = CreateExecutorState();
-	rri = makeNode(ResultRelInfo);
-	InitResultRelInfo(rri, rel, 0, NULL, 0);
+	if (rri == NULL)
+	{
+		if (constr == NULL && !direct_leaf)
+			return;
+		estate = own = CreateExecutorState();
+		rri = makeNode(ResultRelInfo);
+		InitResultRelInfo(rri, rel, 0, NULL, 0);
+	}
 	if (constr && constr->has_generated_stored)
 		ExecComputeStoredGenerated(rri, estate, slot, operation);
-	if (constr)
+	if (strict && rri->ri_WithCheckOptions != NIL)
+		ExecWithCheckOptions(operation == CMD_UPDATE ? WCO_RLS_UPDATE_CHECK : WCO_RLS_INSERT_CHECK,
+							 rri, slot, estate);
+	if (strict && constr)
 		ExecConstraints(rri, slot, estate);
-	if (direct_leaf)
+	if (strict && direct_leaf)
 		ExecPartitionCheck(rri, slot, estate, true);
-	FreeExecutorState(estate);
+	if (own)
+		FreeExecutorState(own);
 }
 
 /* Whether an UPDATE takes a row to another partition, or to none. */
@@ -255,32 +270,170 @@ row_moves(Relation rel, Change *change, TupleTableSlot *new)
 }
 
 /*
+ * check_proposed: what core checks of a row before it asks whether another is
+ * in its way; for one that ON CONFLICT then leaves alone.
+ */
+void
+check_proposed(Relation rel, StatementInfo *info, TupleTableSlot *new)
+{
+	if (!has_other_triggers(rel, CMD_INSERT))
+		check_row(rel, info->rri, wrapper_estate(info->wrapper), new, CMD_INSERT,
+				  rel->rd_rel->relispartition && info->named == RelationGetRelid(rel), true);
+}
+
+/*
+ * A row as the table took it when it was tried, put into a slot of the table
+ * whose gate holds it: all its columns, or the generated ones only.  Columns
+ * go by name, because a partition may have them in another order.
+ */
+static void
+take_tried(Change *change, Relation rel, HeapTuple row, TupleTableSlot *slot, bool generated_only)
+{
+	Relation	target = table_open(change->target, NoLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+	Datum	   *values = palloc(desc->natts * sizeof(Datum));
+	bool	   *nulls = palloc(desc->natts * sizeof(bool));
+
+	slot_getallattrs(slot);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		AttrNumber	attnum = att->attnum;
+
+		values[i] = slot->tts_values[i];
+		nulls[i] = slot->tts_isnull[i];
+		if (att->attisdropped || att->attgenerated == 'v' ||
+			(generated_only && att->attgenerated == '\0'))
+			continue;
+		if (rel != target)
+			attnum = get_attnum(change->target, NameStr(att->attname));
+		if (attnum > 0)
+			values[i] = heap_getattr(row, attnum, RelationGetDescr(target), &nulls[i]);
+	}
+	ExecClearTuple(slot);
+	memcpy(slot->tts_values, values, desc->natts * sizeof(Datum));
+	memcpy(slot->tts_isnull, nulls, desc->natts * sizeof(bool));
+	ExecStoreVirtualTuple(slot);
+	ExecMaterializeSlot(slot);
+	slot->tts_tableOid = RelationGetRelid(rel);
+	table_close(target, NoLock);
+}
+
+/*
+ * A view's CHECK OPTION, on the row as the table would have it.  Only the
+ * statement knows it, and an apply doesn't ask again.
+ */
+static void
+check_view(Change *change, Relation rel, StatementInfo *info, TupleTableSlot *new, HeapTuple tried)
+{
+	TupleTableSlot *slot = new;
+
+	if (info->rri == NULL)
+	{
+		if (info->view_check)
+			ereport(ERROR,
+					(errcode(ERRCODE_WF_GATE_HAZARD),
+					 errmsg("can't check the new row against the view's CHECK OPTION"),
+					 errdetail("The library was loaded by the statement that writes through the view."),
+					 errhint("Run the statement again, or load the library first: session_preload_libraries = 'idflow'.")));
+		return;
+	}
+	if (info->rri->ri_WithCheckOptions == NIL)
+		return;
+	if (tried)
+	{
+		slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsHeapTuple);
+		ExecForceStoreHeapTuple(ExecCopySlotHeapTuple(new), slot, true);
+		take_tried(change, rel, tried, slot, false);
+	}
+	ExecWithCheckOptions(WCO_VIEW_CHECK, info->rri, slot, wrapper_estate(info->wrapper));
+	if (tried)
+		ExecDropSingleTupleTableSlot(slot);
+}
+
+/*
+ * A statement through a view may have the rights of the view's owner.  What is
+ * approved is written to the table itself by the role that asked: let it know
+ * now if it may not.
+ */
+static void
+check_own_rights(Change *change, StatementInfo *info)
+{
+	AclMode		mode = change->operation == CMD_INSERT ? ACL_INSERT :
+		change->operation == CMD_UPDATE ? ACL_UPDATE : ACL_DELETE;
+	Oid			roleid = GetUserId();
+	Image	   *image = change->operation == CMD_DELETE ? NULL : change->new_image;
+	bool		enough;
+
+	if (!OidIsValid(info->as_user) || info->as_user == roleid ||
+		pg_class_aclcheck(change->target, roleid, mode) == ACLCHECK_OK)
+		return;
+	enough = image != NULL && image->n > 0;
+	for (int i = 0; enough && i < image->n; i++)
+	{
+		int			position = image->columns ? image->columns[i] : i + 1;
+
+		/* an INSERT asks for the columns that it names */
+		if (change->operation == CMD_INSERT && change->written_known &&
+			!bms_is_member(position, change->written))
+			continue;
+		enough = pg_attribute_aclcheck(change->target, change->layout->attnums[position - 1],
+									   roleid, mode) == ACLCHECK_OK;
+	}
+	if (!enough)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for table %s", get_rel_name(change->target)),
+				 errdetail("The statement goes through a view with the rights of its owner, but an approved change is written to the table by role \"%s\".",
+						   GetUserNameFromId(roleid, false)),
+				 errhint("Grant %s on the table to the role.", operation_name(change->operation))));
+}
+
+/*
  * draft_check: check a draft against the table; errors are the table's own.
  * rel is the table whose gate fired, old and new its rows, touched the
- * attribute numbers that an UPDATE changes (NULL for INSERT).  Computes the
- * stored generated columns in new, which must be the caller's own slot.
- * Unique keys are left to pending_keys_add(), whose look at live rows is not
- * needed if this returns true: then the table itself has spoken.
+ * attribute numbers that an UPDATE changes (NULL for INSERT).  info is what is
+ * known of the statement, NULL for an edit of a draft.  Computes the stored
+ * generated columns in new, which must be the caller's own slot.  Unique keys
+ * are left to pending_keys_add(), whose look at live rows is not needed if
+ * this returns true: then the table itself has spoken.
  */
 bool
-draft_check(Request *req, Change *change, Relation rel,
+draft_check(Request *req, Change *change, Relation rel, StatementInfo *info,
 			TupleTableSlot *old, TupleTableSlot *new, Bitmapset *touched)
 {
-	if (change->operation == CMD_DELETE || statement_rows() >= setting_check_limit)
+	ResultRelInfo *rri = info ? info->rri : NULL;
+	EState	   *estate = rri ? wrapper_estate(info->wrapper) : NULL;
+	bool		strict = statement_rows() < setting_check_limit;
+	bool		others;
+	HeapTuple	tried = NULL;
+
+	if (info)
+		check_own_rights(change, info);
+	if (change->operation == CMD_DELETE)
 		return false;
 
-	if (check_enable_rls(change->target, InvalidOid, true) == RLS_ENABLED ||
-		has_other_triggers(rel, change->operation) ||
-		row_moves(rel, change, new))
+	/*
+	 * Policies are asked as the statement would ask them, or, where that is
+	 * not at hand or asks for another role's, by trying.
+	 */
+	others = has_other_triggers(rel, change->operation);
+	if (strict &&
+		(others || row_moves(rel, change, new) ||
+		 ((rri == NULL || OidIsValid(info->as_user)) &&
+		  check_enable_rls(change->target, InvalidOid, true) == RLS_ENABLED)))
 	{
 		/* with what the request drafted before, since it may be built upon */
-		apply_try(req, lappend(list_copy(request_changes(req)), change));
-		return true;
+		tried = apply_try(req, lappend(list_copy(request_changes(req)), change));
+		if (tried && RelationGetDescr(rel)->constr && RelationGetDescr(rel)->constr->has_generated_stored)
+			take_tried(change, rel, tried, new, true);
 	}
-
-	check_constraints(rel, new, change->operation,
-					  rel->rd_rel->relispartition &&
-					  change->target == RelationGetRelid(rel));
-	check_foreign_keys(req, rel, new, touched);
-	return false;
+	else if (strict || (rri && !others))
+		check_row(rel, rri, estate, new, change->operation,
+				  rel->rd_rel->relispartition && change->target == RelationGetRelid(rel), strict);
+	if (strict && tried == NULL)
+		check_foreign_keys(req, rel, new, touched);
+	if (info)
+		check_view(change, rel, info, new, tried);
+	return tried != NULL;
 }

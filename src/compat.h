@@ -17,6 +17,7 @@
 #include "executor/executor.h"
 #include "nodes/parsenodes.h"
 #include "parser/parse_relation.h"
+#include "utils/rel.h"
 
 /* The ExecutorRun hook lost its execute_once argument in 18. */
 #if PG_VERSION_NUM >= 180000
@@ -45,6 +46,13 @@ planned_inserted_cols(PlannedStmt *stmt, RangeTblEntry *rte)
 		return NULL;
 	return getRTEPermissionInfo(stmt->permInfos, rte)->insertedCols;
 }
+static inline Oid
+planned_check_as_user(PlannedStmt *stmt, RangeTblEntry *rte)
+{
+	if (rte->perminfoindex == 0)
+		return InvalidOid;
+	return getRTEPermissionInfo(stmt->permInfos, rte)->checkAsUser;
+}
 #else
 #define RTE_PERMS RangeTblEntry
 static inline RangeTblEntry *
@@ -56,6 +64,11 @@ static inline Bitmapset *
 planned_inserted_cols(PlannedStmt *stmt, RangeTblEntry *rte)
 {
 	return rte->insertedCols;
+}
+static inline Oid
+planned_check_as_user(PlannedStmt *stmt, RangeTblEntry *rte)
+{
+	return rte->checkAsUser;
 }
 #endif
 
@@ -97,6 +110,42 @@ planned_inserted_cols(PlannedStmt *stmt, RangeTblEntry *rte)
 #define primary_key_index(rel) RelationGetPrimaryKeyIndex(rel, false)
 #else
 #define primary_key_index(rel) RelationGetPrimaryKeyIndex(rel)
+#endif
+
+/*
+ * project_returning: a RETURNING list for a row that is not written, evaluated
+ * as ModifyTable does; 18 knows OLD and NEW.
+ */
+static inline TupleTableSlot *
+project_returning(EState *estate, ResultRelInfo *rri, CmdType operation, TupleTableSlot *old,
+				  TupleTableSlot *new, TupleTableSlot *joined)
+{
+	ProjectionInfo *projection = rri->ri_projectReturning;
+	ExprContext *econtext = projection->pi_exprContext;
+
+	econtext->ecxt_scantuple = operation == CMD_DELETE ? old : new;
+	econtext->ecxt_scantuple->tts_tableOid = RelationGetRelid(rri->ri_RelationDesc);
+	econtext->ecxt_outertuple = joined;
+#if PG_VERSION_NUM >= 180000
+	projection->pi_state.flags &= ~(EEO_FLAG_OLD_IS_NULL | EEO_FLAG_NEW_IS_NULL);
+	if (old == NULL)
+		projection->pi_state.flags |= EEO_FLAG_OLD_IS_NULL;
+	if (new == NULL)
+		projection->pi_state.flags |= EEO_FLAG_NEW_IS_NULL;
+	econtext->ecxt_oldtuple = old ? old :
+		projection->pi_state.flags & EEO_FLAG_HAS_OLD ? ExecGetAllNullSlot(estate, rri) : NULL;
+	econtext->ecxt_newtuple = new ? new :
+		projection->pi_state.flags & EEO_FLAG_HAS_NEW ? ExecGetAllNullSlot(estate, rri) : NULL;
+#endif
+	return ExecProject(projection);
+}
+
+/* Since 17 MERGE says which of its actions is at work. */
+#if PG_VERSION_NUM >= 170000
+#define merge_action(mtstate) \
+	((mtstate)->mt_merge_action ? (mtstate)->mt_merge_action->mas_action->commandType : CMD_UNKNOWN)
+#else
+#define merge_action(mtstate) CMD_UNKNOWN
 #endif
 
 #endif							/* IDFLOW_COMPAT_H */

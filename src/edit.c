@@ -149,7 +149,7 @@ check_again(Request *req, Change *change, Relation rel)
 	others = req->changes;
 	req->changes = list_delete_ptr(list_copy(others), change);
 	become(&save, requester_role(req), 0);
-	tried = draft_check(req, change, rel, old, new, touched);
+	tried = draft_check(req, change, rel, NULL, old, new, touched);
 	/* in a partitioned table the leaf's indexes hold the keys, as at first */
 	if (rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
 		pending_keys_add(req, change, rel, new, touched, old ? &old->tts_tid : NULL,

@@ -13,6 +13,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
@@ -38,7 +39,7 @@ static Oid	truncate_function = InvalidOid;
 static bool callback_registered = false;
 
 static void forget_functions(Datum arg, int cacheid, uint32 hashvalue);
-static Oid	trigger_function_oid(const char *name, Oid *cached);
+static Oid	trigger_function_oid(const char *name, Oid *cached, bool missing_ok);
 static Node *trigger_when(Oid trigger_oid, Oid *relid);
 static Node *split_when(Node *when, List **columns);
 static bool mark_old_vars(Node *node, void *context);
@@ -59,12 +60,13 @@ forget_functions(Datum arg, int cacheid, uint32 hashvalue)
 }
 
 /*
- * The oid of a trigger function without arguments in idflow's schema, or an
- * error if it isn't there.
+ * The oid of a trigger function without arguments in idflow's schema.  If it
+ * isn't there: an error, or InvalidOid with missing_ok.
  */
 static Oid
-trigger_function_oid(const char *name, Oid *cached)
+trigger_function_oid(const char *name, Oid *cached, bool missing_ok)
 {
+	Oid			schema;
 	Oid			funcoid;
 	oidvector  *no_arguments;
 
@@ -77,11 +79,16 @@ trigger_function_oid(const char *name, Oid *cached)
 		callback_registered = true;
 	}
 
+	schema = missing_ok ? get_namespace_oid("idflow", true) : extension_schema();
+	if (!OidIsValid(schema))
+		return InvalidOid;
 	no_arguments = buildoidvector(NULL, 0);
 	funcoid = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
 							  CStringGetDatum(name),
 							  PointerGetDatum(no_arguments),
-							  ObjectIdGetDatum(extension_schema()));
+							  ObjectIdGetDatum(schema));
+	if (!OidIsValid(funcoid) && missing_ok)
+		return InvalidOid;
 	if (!OidIsValid(funcoid))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_FUNCTION),
@@ -97,7 +104,7 @@ trigger_function_oid(const char *name, Oid *cached)
 Oid
 gate_function_oid(void)
 {
-	return trigger_function_oid("gate", &gate_function);
+	return trigger_function_oid("gate", &gate_function, false);
 }
 
 /*
@@ -106,7 +113,20 @@ gate_function_oid(void)
 Oid
 truncate_function_oid(void)
 {
-	return trigger_function_oid("refuse_truncate", &truncate_function);
+	return trigger_function_oid("refuse_truncate", &truncate_function, false);
+}
+
+/*
+ * trigger_is_known_gate: as trigger_is_gate(), in any database: where there is
+ * no extension no trigger is a gate.
+ */
+bool
+trigger_is_known_gate(Trigger *trigger)
+{
+	if (!TRIGGER_FOR_ROW(trigger->tgtype) || !TRIGGER_FOR_BEFORE(trigger->tgtype))
+		return false;
+	return OidIsValid(trigger_function_oid("gate", &gate_function, true)) &&
+		trigger_is_gate(trigger);
 }
 
 /*

@@ -27,6 +27,7 @@
 #include "idflow.h"
 #include "notice.h"
 #include "session.h"
+#include "wrapper.h"
 
 PG_MODULE_MAGIC;
 
@@ -38,6 +39,7 @@ char	   *setting_title = NULL;
 char	   *setting_comment = NULL;
 int			setting_notice = NOTICE_STATEMENT;
 int			setting_check_limit = 1000;
+bool		setting_count_drafts = true;
 
 static const struct config_enum_entry notice_options[] = {
 	{"statement", NOTICE_STATEMENT, false},
@@ -51,7 +53,7 @@ typedef struct QueryFrame
 {
 	PlannedStmt *stmt;
 	QueryDesc  *query;			/* NULL for a utility statement */
-	struct QueryFrame *up;
+	struct Wrapper *running;	/* its ModifyTable at work; see wrapper.c */
 } QueryFrame;
 
 static QueryFrame *query_frames = NULL;
@@ -63,8 +65,10 @@ static int	depth = 0;
  */
 static PlannedStmt *loading_stmt = NULL;
 
+static ExecutorStart_hook_type prev_executor_start = NULL;
 static ExecutorRun_hook_type prev_executor_run = NULL;
 static ExecutorFinish_hook_type prev_executor_finish = NULL;
+static ExecutorEnd_hook_type prev_executor_end = NULL;
 static ProcessUtility_hook_type prev_process_utility = NULL;
 static post_parse_analyze_hook_type prev_post_parse_analyze = NULL;
 
@@ -92,6 +96,45 @@ executing_statement(void)
 	if (loading_stmt && depth == 1 && ActivePortal && list_length(ActivePortal->stmts) == 1)
 		return linitial_node(PlannedStmt, ActivePortal->stmts);
 	return NULL;
+}
+
+/*
+ * running_wrapper: the wrapper whose ModifyTable the innermost statement is
+ * executing; NULL if there is none.
+ */
+struct Wrapper *
+running_wrapper(void)
+{
+	return query_frames ? query_frames->running : NULL;
+}
+
+/*
+ * set_running_wrapper: say which; returns the one before.  After an error
+ * nobody need put that back: the statement's frame goes as a whole.
+ */
+struct Wrapper *
+set_running_wrapper(struct Wrapper *wrapper)
+{
+	struct Wrapper *before;
+
+	if (query_frames == NULL)
+		return NULL;
+	before = query_frames->running;
+	query_frames->running = wrapper;
+	return before;
+}
+
+/*
+ * loaded_by_gate: a gate fires.  If it is in the statement that loaded the
+ * library, that statement's client is told nothing of its drafts; so that he
+ * doesn't hear one thing in the first statement and another in the next, it
+ * stays so for the session, unless he asks for the other.
+ */
+void
+loaded_by_gate(void)
+{
+	if (query_frames == NULL && loading_stmt && setting_count_drafts)
+		SetConfigOption("idflow.count_drafts", "off", PGC_USERSET, PGC_S_DYNAMIC_DEFAULT);
 }
 
 /*
@@ -129,6 +172,20 @@ look_for_loading_end(void)
 }
 
 static void
+idflow_executor_start(QueryDesc *queryDesc, int eflags)
+{
+	if (prev_executor_start)
+		prev_executor_start(queryDesc, eflags);
+	else
+		standard_ExecutorStart(queryDesc, eflags);
+
+	/* our own apply is no client */
+	if ((queryDesc->operation != CMD_SELECT || queryDesc->plannedstmt->hasModifyingCTE) &&
+		!(eflags & EXEC_FLAG_EXPLAIN_ONLY) && !dml_is_ours(queryDesc))
+		wrapper_start(queryDesc);
+}
+
+static void
 idflow_executor_run(EXECUTOR_RUN_ARGS)
 {
 	QueryFrame	frame;
@@ -139,7 +196,7 @@ idflow_executor_run(EXECUTOR_RUN_ARGS)
 	save_depth = depth;
 	frame.stmt = queryDesc->plannedstmt;
 	frame.query = queryDesc;
-	frame.up = query_frames;
+	frame.running = NULL;
 	query_frames = &frame;
 	depth++;
 	PG_TRY();
@@ -157,16 +214,24 @@ idflow_executor_run(EXECUTOR_RUN_ARGS)
 	PG_END_TRY();
 }
 
+/*
+ * What a statement has left undone is done here: its data-modifying CTEs that
+ * nobody read to their end, and its AFTER triggers.
+ */
 static void
 idflow_executor_finish(QueryDesc *queryDesc)
 {
+	QueryFrame	frame;
 	QueryFrame *save_frames = query_frames;
 	int			save_depth;
 
 	if (queryDesc->plannedstmt == loading_stmt)
 		loading_statement_end();
 	save_depth = depth;
-	query_frames = NULL;
+	frame.stmt = queryDesc->plannedstmt;
+	frame.query = queryDesc;
+	frame.running = NULL;
+	query_frames = &frame;
 	depth++;
 	PG_TRY();
 	{
@@ -183,6 +248,16 @@ idflow_executor_finish(QueryDesc *queryDesc)
 	PG_END_TRY();
 
 	notice_statement_end(depth);
+}
+
+static void
+idflow_executor_end(QueryDesc *queryDesc)
+{
+	wrapper_end(queryDesc);
+	if (prev_executor_end)
+		prev_executor_end(queryDesc);
+	else
+		standard_ExecutorEnd(queryDesc);
 }
 
 /*
@@ -204,7 +279,7 @@ idflow_process_utility(PlannedStmt *pstmt, const char *queryString,
 	save_depth = depth;
 	frame.stmt = pstmt;
 	frame.query = NULL;
-	frame.up = query_frames;
+	frame.running = NULL;
 	query_frames = &frame;
 	depth++;
 	PG_TRY();
@@ -280,13 +355,22 @@ _PG_init(void)
 							"The rows above it are checked when they are applied.",
 							&setting_check_limit, 1000, 0, INT_MAX,
 							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("idflow.count_drafts",
+							 "Whether drafted rows count, and are returned by RETURNING, as if they were written.",
+							 "Off where a gate's trigger was the first of idflow in the session.",
+							 &setting_count_drafts, true,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
 	definition_init();
 	MarkGUCPrefixReserved("idflow");
 
+	prev_executor_start = ExecutorStart_hook;
+	ExecutorStart_hook = idflow_executor_start;
 	prev_executor_run = ExecutorRun_hook;
 	ExecutorRun_hook = idflow_executor_run;
 	prev_executor_finish = ExecutorFinish_hook;
 	ExecutorFinish_hook = idflow_executor_finish;
+	prev_executor_end = ExecutorEnd_hook;
+	ExecutorEnd_hook = idflow_executor_end;
 	prev_process_utility = ProcessUtility_hook;
 	ProcessUtility_hook = idflow_process_utility;
 	prev_post_parse_analyze = post_parse_analyze_hook;

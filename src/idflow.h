@@ -55,12 +55,17 @@ extern char *setting_title;
 extern char *setting_comment;
 extern int	setting_notice;
 extern int	setting_check_limit;
+extern bool setting_count_drafts;
 
 /* executor nesting as seen by the hooks; see notice.c */
 extern QueryDesc *executing_query(void);
 extern PlannedStmt *executing_statement(void);
 extern void loading_statement_end(void);
 extern int	executor_depth(void);
+extern void loaded_by_gate(void);
+struct Wrapper;
+extern struct Wrapper *running_wrapper(void);
+extern struct Wrapper *set_running_wrapper(struct Wrapper *wrapper);
 
 /* ------------------------------------------------------------- store.c */
 
@@ -355,7 +360,8 @@ extern bool pending_key_of_request(int64 request, Oid indexid, int nkeys,
 								   Oid *types, Oid *collations, Datum *values);
 
 /* check.c */
-extern bool draft_check(Request *req, Change *change, Relation rel,
+struct StatementInfo;
+extern bool draft_check(Request *req, Change *change, Relation rel, struct StatementInfo *info,
 						TupleTableSlot *old, TupleTableSlot *new, Bitmapset *touched);
 
 /* row.c */

@@ -32,6 +32,7 @@ look_at_plan(Plan *plan, PlannedStmt *stmt, Relation rel, List *ancestors, State
 {
 	ModifyTable *mt = (ModifyTable *) plan;
 	RangeTblEntry *rte;
+	ListCell   *lc;
 
 	/* a ModifyTable is at the top of a plan, never inside one */
 	if (plan == NULL || !IsA(plan, ModifyTable))
@@ -42,6 +43,14 @@ look_at_plan(Plan *plan, PlannedStmt *stmt, Relation rel, List *ancestors, State
 
 	info->known = true;
 	info->named = rte->relid;
+	info->as_user = planned_check_as_user(stmt, rte);
+	foreach(lc, mt->withCheckOptionLists)
+	{
+		ListCell   *lo;
+
+		foreach(lo, (List *) lfirst(lc))
+			info->view_check |= lfirst_node(WithCheckOption, lo)->kind == WCO_VIEW_CHECK;
+	}
 	switch (mt->operation)
 	{
 		case CMD_INSERT:
@@ -56,7 +65,6 @@ look_at_plan(Plan *plan, PlannedStmt *stmt, Relation rel, List *ancestors, State
 		default:
 			{
 				/* MERGE: its actions, a list per result relation */
-				ListCell   *lc;
 				ListCell   *la;
 
 				foreach(lc, mt->mergeActionLists)
@@ -96,6 +104,7 @@ statement_info(Relation rel, StatementInfo *info)
 
 	memset(info, 0, sizeof(StatementInfo));
 	info->named = RelationGetRelid(rel);
+	info->wrapper = wrapper_running(rel, &info->rri);
 	if (stmt == NULL)
 		return;
 	if (stmt->commandType == CMD_UTILITY)

@@ -3,17 +3,25 @@
 #define IDFLOW_STATEMENT_H
 
 #include "idflow.h"
+#include "wrapper.h"
 
 typedef struct StatementInfo
 {
-	bool		known;			/* the statement is at hand */
+	Wrapper    *wrapper;		/* its ModifyTable at work, and ... */
+	ResultRelInfo *rri;			/* ... what that has of the table; or NULL */
+	bool		known;			/* the statement's plan is at hand */
 	Oid			named;			/* the table it names: this one or an ancestor */
 	bool		inserts;		/* it has an action that inserts into it ... */
 	bool		updates;		/* ... that updates it, and may move rows */
 	bool		deletes;
 	Bitmapset  *inserted;		/* attribute numbers of the named table */
+	Oid			as_user;		/* through a view with this role's rights */
+	bool		view_check;		/* through a view with CHECK OPTION */
 } StatementInfo;
 
 extern void statement_info(Relation rel, StatementInfo *info);
+
+/* check.c */
+extern void check_proposed(Relation rel, StatementInfo *info, TupleTableSlot *new);
 
 #endif

@@ -1,0 +1,403 @@
+/*-------------------------------------------------------------------------
+ *
+ * capture.c
+ *	  The gate's core: from a row operation to a change of a request.
+ *
+ * It takes an operation, a relation and the rows before and after, and knows
+ * nothing of triggers.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tupconvert.h"
+#include "catalog/partition.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "apply.h"
+#include "capture.h"
+#include "idflow.h"
+#include "notice.h"
+#include "plancache.h"
+#include "session.h"
+#include "statement.h"
+
+/*
+ * touched_attributes: attribute numbers of the columns whose value differs by
+ * image.  Generated columns follow from others and don't count.
+ */
+Bitmapset *
+touched_attributes(TupleDesc desc, TupleTableSlot *old, TupleTableSlot *new)
+{
+	Bitmapset  *touched = NULL;
+
+	slot_getallattrs(old);
+	slot_getallattrs(new);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (att->attisdropped || att->attgenerated != '\0')
+			continue;
+		if (old->tts_isnull[i] != new->tts_isnull[i] ||
+			(!old->tts_isnull[i] &&
+			 !datum_image_eq(old->tts_values[i], new->tts_values[i], att->attbyval, att->attlen)))
+			touched = bms_add_member(touched, att->attnum);
+	}
+	return touched;
+}
+
+/* Attribute numbers of a relation as positions of its layout. */
+static Bitmapset *
+layout_positions(Layout *layout, Bitmapset *attnums)
+{
+	Bitmapset  *positions = NULL;
+
+	for (int p = 1; p <= layout->ncolumns; p++)
+		if (bms_is_member(layout->attnums[p - 1], attnums))
+			positions = bms_add_member(positions, p);
+	return positions;
+}
+
+/*
+ * target_of: the table that the change is to be made to: the one that the
+ * statement named; where that isn't known, the topmost parent that the role
+ * may write, else the partition itself.
+ */
+static Oid
+target_of(Relation rel, CmdType operation, StatementInfo *info)
+{
+	AclMode		mode = operation == CMD_INSERT ? ACL_INSERT :
+		operation == CMD_UPDATE ? ACL_UPDATE : ACL_DELETE;
+	Oid			result = RelationGetRelid(rel);
+	ListCell   *lc;
+
+	if (!rel->rd_rel->relispartition)
+		return result;
+	if (info->known && !(info->inserts && info->inserted == NULL))
+		return info->named;
+	foreach(lc, get_partition_ancestors(RelationGetRelid(rel)))
+		if (pg_class_aclcheck(lfirst_oid(lc), GetUserId(), mode) == ACLCHECK_OK)
+			result = lfirst_oid(lc);
+	return result;
+}
+
+/* A slot of the target's shape that holds a row of a partition. */
+static TupleTableSlot *
+target_slot(Relation rel, Relation target, TupleTableSlot *slot)
+{
+	TupleConversionMap *map;
+	TupleTableSlot *result;
+
+	if (slot == NULL || rel == target)
+		return slot;
+	result = MakeSingleTupleTableSlot(RelationGetDescr(target), &TTSOpsVirtual);
+	map = convert_tuples_by_name(RelationGetDescr(rel), RelationGetDescr(target));
+	if (map)
+		return execute_attr_map_slot(map->attrMap, slot, result);
+	return ExecCopySlot(result, slot);
+}
+
+/* A request made by a statement of an apply has a parent; chains are short. */
+static void
+check_parents(void)
+{
+	static StorePlan count_parents = {
+		"WITH RECURSIVE chain (id, parent, n) AS ("
+		" SELECT id, parent, 1 FROM idflow.request WHERE id OPERATOR(pg_catalog.=) $1"
+		" UNION ALL SELECT r.id, r.parent, c.n OPERATOR(pg_catalog.+) 1"
+		" FROM idflow.request r, chain c WHERE r.id OPERATOR(pg_catalog.=) c.parent"
+		" AND c.n OPERATOR(pg_catalog.<) $2)"
+		" SELECT pg_catalog.count(*) FROM chain",
+		2, {INT8OID, INT4OID}
+	};
+	Datum		values[2];
+	UserSwitch	save;
+	int64		n;
+
+	if (applying_request == 0)
+		return;
+	values[0] = Int64GetDatum(applying_request);
+	values[1] = Int32GetDatum(MAX_PARENTS);
+	store_begin(&save);
+	store_exec(&count_parents, values, NULL, false);
+	n = spi_int64(SPI_tuptable->vals[0], 1);
+	store_end(&save);
+
+	/* those that are being applied right now may not be stored yet */
+	if (Max(n, apply_depth()) >= MAX_PARENTS)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("request " INT64_FORMAT " has more than %d requests above it",
+						applying_request, MAX_PARENTS - 1),
+				 errhint("Triggers of gated tables write to gated tables in a circle.")));
+}
+
+/*
+ * The request that a row goes into: the one being collected, else a new one.
+ */
+static Request *
+request_for_row(const char *actor)
+{
+	int64		collecting = applying_request ? 0 : collecting_request();
+	Request    *req;
+
+	if (collecting == 0)
+	{
+		check_parents();
+		return request_create(actor);
+	}
+	req = request_load(collecting);
+	if (req == NULL || strcmp(req->state, "draft") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_WF_REQUEST_STATE),
+				 errmsg("request " INT64_FORMAT " does not collect changes any more", collecting),
+				 errhint("Begin another with idflow.begin_request().")));
+	if (strcmp(req->requester, actor) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("request " INT64_FORMAT " collects the changes of \"%s\", not of \"%s\"",
+						collecting, req->requester, actor)));
+	if (strcmp(req->role, GetUserNameFromId(GetUserId(), false)) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("request " INT64_FORMAT " is applied as role \"%s\" and can't take a change of role \"%s\"",
+						collecting, req->role, GetUserNameFromId(GetUserId(), false)),
+				 errhint("All changes of a request are made by one role.")));
+	return req;
+}
+
+/*
+ * fold: what a request that collects changes already has on this row.  A
+ * DELETE replaces earlier UPDATEs of the row; what reads the table's values
+ * instead of the drafted ones is refused.  Returns true if there is nothing
+ * left to add.
+ */
+static bool
+fold(Request *req, Change *change)
+{
+	ListCell   *lc;
+
+	if (req->is_new || change->operation == CMD_INSERT)
+		return false;
+	foreach(lc, changes_on_row(req, change))
+	{
+		Change	   *earlier = lfirst(lc);
+
+		if (earlier->operation == CMD_DELETE)
+		{
+			if (change->operation == CMD_DELETE)
+				return true;
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("request " INT64_FORMAT " already deletes this row", req->id)));
+		}
+		if (earlier->operation != CMD_UPDATE)
+			continue;
+		if (change->operation == CMD_DELETE)
+		{
+			change_drop(req, earlier->seq);
+			continue;
+		}
+		for (int i = 0; i < earlier->new_image->n; i++)
+		{
+			bool		found;
+
+			(void) image_value(change->new_image, earlier->new_image->columns[i], &found);
+			if (found)
+				ereport(ERROR,
+						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						 errmsg("request " INT64_FORMAT " already changes column \"%s\" of this row",
+								req->id,
+								earlier->layout->names[earlier->new_image->columns[i] - 1]),
+						 errdetail("The statement computed its value from the table, not from the draft."),
+						 errhint("Submit the request, or withdraw it and write the final value once.")));
+		}
+	}
+	return false;
+}
+
+/*
+ * Make the change: images in the target's shape.
+ */
+static Change *
+make_change(Relation rel, Relation target, CmdType operation, TupleTableSlot *old,
+			TupleTableSlot *new, const char *workflow, StatementInfo *info)
+{
+	Change	   *change = palloc0(sizeof(Change));
+	Layout	   *layout = layout_current(target);
+	TupleTableSlot *target_old = target_slot(rel, target, old);
+	TupleTableSlot *target_new = target_slot(rel, target, new);
+	Bitmapset  *key_attnums = row_key_attnums(target, NULL);
+	Bitmapset  *key;
+	int			nest;
+
+	if (operation != CMD_INSERT && key_attnums == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" has no key by which a row could be found again",
+						RelationGetRelationName(target)),
+				 errhint("Add a primary key, or a unique constraint over columns that are NOT NULL.")));
+
+	change->target = RelationGetRelid(target);
+	change->target_name = table_sql(target, false);
+	change->operation = operation;
+	change->layout = layout;
+	change->gates = list_make1(pstrdup(workflow));
+	key = layout_positions(layout, key_attnums);
+
+	nest = transmission_modes_begin_for(layout);
+	switch (operation)
+	{
+		case CMD_INSERT:
+			if (key)
+				change->key = image_from_slot(layout, target_new, key);
+			change->new_image = image_from_slot(layout, target_new, NULL);
+			change->written_known = info->inserts && info->inserted != NULL;
+			if (change->written_known)
+				change->written = layout_positions(layout, info->inserted);
+			break;
+		case CMD_UPDATE:
+			{
+				Bitmapset  *touched = layout_positions(layout,
+													   touched_attributes(RelationGetDescr(target),
+																		  target_old, target_new));
+
+				change->key = image_from_slot(layout, target_old, key);
+				change->old_image = image_from_slot(layout, target_old, touched);
+				change->new_image = image_from_slot(layout, target_new, touched);
+				break;
+			}
+		default:
+			change->key = image_from_slot(layout, target_old, key);
+			change->old_image = image_from_slot(layout, target_old, NULL);
+			break;
+	}
+	transmission_modes_end(nest);
+
+	if (target_old)
+		change->old_row = ExecCopySlotHeapTuple(target_old);
+	if (target_new)
+		change->new_row = ExecCopySlotHeapTuple(target_new);
+	if (target_old != old)
+		ExecDropSingleTupleTableSlot(target_old);
+	if (target_new != new)
+		ExecDropSingleTupleTableSlot(target_new);
+	return change;
+}
+
+/*
+ * Title and subject: what the session says, else the workflow's expressions.
+ */
+static void
+name_request(Request *req, Change *change)
+{
+	Workflow   *wf = req->workflow;
+
+	if (req->title == NULL && setting_title && setting_title[0])
+		req->title = pstrdup(setting_title);
+	if (req->title == NULL && wf->title)
+		req->title = expression_text(wf->title, wf, req, change, "Title");
+	if (req->title == NULL)
+		req->title = psprintf("%s on %s", operation_name(change->operation), change->target_name);
+	if (req->subject == NULL && wf->subject)
+		req->subject = expression_text(wf->subject, wf, req, change, "Subject");
+}
+
+/*
+ * A row that an admin lets through: recorded, not held.
+ */
+void
+record_bypass(Relation rel, CmdType operation, TupleTableSlot *old, TupleTableSlot *new,
+			  const char *workflow, StatementInfo *info)
+{
+	const char *actor = actor_name();
+	Request    *req = bypass_request() ? request_load(bypass_request()) : NULL;
+	Relation	target = table_open(target_of(rel, operation, info), AccessShareLock);
+	Change	   *change = make_change(rel, target, operation, old, new, workflow, info);
+	Event	   *event;
+
+	if (req == NULL)
+	{
+		req = request_create(actor);
+		req->workflow = workflow_current(workflow, false);
+		req->title = "bypass";
+		req->persisted = true;
+	}
+	change_add(req, change);
+	event = request_event(req, actor, "idflow_admin", "Bypass", bypass_reason());
+	event->data = json_from_text(psprintf("{\"change\": %d}", change->seq));
+	if (!request_is_closed(req))
+		request_close(req, "committed");
+	request_write(req);
+	if (bypass_request() != req->id)
+		bypass_set_request(req->id);
+	table_close(target, NoLock);
+}
+
+/*
+ * gate_capture: draft a row operation.  rel is the table whose gate holds it;
+ * new must be a slot of our own, since stored generated columns are computed
+ * into it.
+ */
+void
+gate_capture(Relation rel, CmdType operation, TupleTableSlot *old, TupleTableSlot *new,
+			 const char *workflow, StatementInfo *info)
+{
+	Workflow   *wf = workflow_current(workflow, false);
+	const char *actor = actor_name();
+	Relation	target = table_open(target_of(rel, operation, info), AccessShareLock);
+	Request    *req = request_for_row(actor);
+	Change	   *change;
+	Bitmapset  *touched = NULL;
+	bool		tried;
+
+	if (operation == CMD_UPDATE)
+		touched = touched_attributes(RelationGetDescr(rel), old, new);
+	req->acting = req->requester;
+	change = make_change(rel, target, operation, old, new, workflow, info);
+	if (fold(req, change))
+	{
+		table_close(target, NoLock);
+		return;
+	}
+	if (req->workflow == NULL)
+	{
+		req->workflow = wf;
+		name_request(req, change);
+	}
+	tried = draft_check(req, change, rel, info, old, new, touched);
+	if (operation == CMD_INSERT && RelationGetDescr(rel)->constr &&
+		RelationGetDescr(rel)->constr->has_generated_stored)
+	{
+		/* the check computed the generated columns: image them too */
+		Change	   *again = make_change(rel, target, operation, old, new, workflow, info);
+
+		change->new_image = again->new_image;
+		change->new_row = again->new_row;
+	}
+	change_add(req, change);
+	pending_keys_add(req, change, rel, new, touched, old ? &old->tts_tid : NULL,
+					 !tried);
+
+	if (strcmp(req->state, "draft") != 0 || collecting_request() == 0 || applying_request)
+	{
+		engine_start(req, wf);
+		if (setting_comment && setting_comment[0] && req->events)
+			((Event *) linitial(req->events))->comment = pstrdup(setting_comment);
+	}
+	request_write(req);
+	remember_request(actor, req->id);
+	notice_add(req->id, req->state, request_activity(req) ? request_activity(req)->name : NULL,
+			   operation, change->target);
+	table_close(target, NoLock);
+}

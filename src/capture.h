@@ -1,0 +1,14 @@
+/* capture.h: the gate's core */
+#ifndef IDFLOW_CAPTURE_H
+#define IDFLOW_CAPTURE_H
+
+#include "idflow.h"
+#include "statement.h"
+
+extern Bitmapset *touched_attributes(TupleDesc desc, TupleTableSlot *old, TupleTableSlot *new);
+extern void gate_capture(Relation rel, CmdType operation, TupleTableSlot *old,
+						 TupleTableSlot *new, const char *workflow, StatementInfo *info);
+extern void record_bypass(Relation rel, CmdType operation, TupleTableSlot *old,
+						  TupleTableSlot *new, const char *workflow, StatementInfo *info);
+
+#endif
