@@ -140,6 +140,12 @@ project_returning(EState *estate, ResultRelInfo *rri, CmdType operation, TupleTa
 	return ExecProject(projection);
 }
 
+/* 18 gives the state and the format of EXPLAIN headers of their own. */
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
+#endif
+
 /* Since 17 MERGE says which of its actions is at work. */
 #if PG_VERSION_NUM >= 170000
 #define merge_action(mtstate) \

@@ -24,6 +24,7 @@
 #include "apply.h"
 #include "compat.h"
 #include "definition.h"
+#include "explain.h"
 #include "idflow.h"
 #include "notice.h"
 #include "session.h"
@@ -253,6 +254,7 @@ idflow_executor_finish(QueryDesc *queryDesc)
 static void
 idflow_executor_end(QueryDesc *queryDesc)
 {
+	explain_end(queryDesc);
 	wrapper_end(queryDesc);
 	if (prev_executor_end)
 		prev_executor_end(queryDesc);
@@ -376,6 +378,7 @@ _PG_init(void)
 	prev_post_parse_analyze = post_parse_analyze_hook;
 	post_parse_analyze_hook = idflow_post_parse_analyze;
 
+	explain_init();
 	session_init();
 
 	if (ActivePortal && ActivePortal->status == PORTAL_ACTIVE &&

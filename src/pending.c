@@ -222,7 +222,8 @@ hold_contended_key(Request *req, Change *change, PendingKey *key)
 				 errdetail("Key %s is asked for by open request " INT64_FORMAT ".",
 						   key->description, holder) :
 				 errdetail("The key is asked for by open request " INT64_FORMAT ".", holder),
-				 errhint("Wait for that request's decision or have it withdrawn.")));
+				 errhint("Wait for that request's decision or have it withdrawn."),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, key->index_name)));
 	}
 	store_end(&save);
 }
