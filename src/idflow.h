@@ -116,6 +116,9 @@ extern Datum text_array_datum(List *strings);
 extern List *text_array_list(Datum array);
 extern bool strings_contain(List *strings, const char *s);
 extern int64 text_array_hash(Datum array);
+extern Datum int2_array_datum(int16 *values, int n);
+extern int16 *int2_array_values(Datum array, int *n);
+extern List *string_list(char **strings, int n);
 
 /* ------------------------------------------------------------- actor.c */
 
@@ -194,7 +197,7 @@ extern char *expression_text(const char *expression, Workflow *wf, struct Reques
 extern List *expression_names(const char *expression, Workflow *wf, struct Request *request,
 							  struct Change *change, const char *what);
 
-/* ------------------------------------------------------------- image.c */
+/* ------------------------------------------------------------ layout.c */
 
 /* The columns of a table at some time; idflow.layout. */
 typedef struct Layout
@@ -210,6 +213,12 @@ typedef struct Layout
 	bool		special;		/* has types whose text depends on more settings */
 } Layout;
 
+extern Layout *layout_current(Relation rel);
+extern Layout *layout_by_id(int64 id);
+extern void layout_forget_uncommitted(void);
+
+/* ------------------------------------------------------------- image.c */
+
 /* Values of some columns of a layout, as output text; NULL is SQL null. */
 typedef struct Image
 {
@@ -218,9 +227,6 @@ typedef struct Image
 	char	  **values;
 } Image;
 
-extern Layout *layout_current(Relation rel);
-extern Layout *layout_by_id(int64 id);
-extern void layout_forget_uncommitted(void);
 extern Image *image_from_slot(Layout *layout, TupleTableSlot *slot, Bitmapset *positions);
 extern Image *image_from_arrays(Datum columns, bool columns_null, Datum values, bool values_null);
 extern void image_to_datums(Image *image, Datum *columns, char *columns_null,

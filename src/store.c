@@ -304,3 +304,41 @@ strings_contain(List *strings, const char *s)
 			return true;
 	return false;
 }
+
+/* A smallint[]; in the current context. */
+Datum
+int2_array_datum(int16 *values, int n)
+{
+	Datum	   *datums = palloc(Max(n, 1) * sizeof(Datum));
+
+	for (int i = 0; i < n; i++)
+		datums[i] = Int16GetDatum(values[i]);
+	return PointerGetDatum(construct_array(datums, n, INT2OID, 2, true, TYPALIGN_SHORT));
+}
+
+/* The elements of a smallint[] without nulls, and how many; in the current context. */
+int16 *
+int2_array_values(Datum array, int *n)
+{
+	ArrayType  *a = DatumGetArrayTypeP(array);
+	Datum	   *values;
+	bool	   *nulls;
+	int16	   *result;
+
+	deconstruct_array(a, INT2OID, 2, true, TYPALIGN_SHORT, &values, &nulls, n);
+	result = palloc(Max(*n, 1) * sizeof(int16));
+	for (int i = 0; i < *n; i++)
+		result[i] = DatumGetInt16(values[i]);
+	return result;
+}
+
+/* A list of the very strings; in the current context. */
+List *
+string_list(char **strings, int n)
+{
+	List	   *result = NIL;
+
+	for (int i = 0; i < n; i++)
+		result = lappend(result, strings[i]);
+	return result;
+}
