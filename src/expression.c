@@ -15,158 +15,21 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "access/transam.h"
-#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
-#include "miscadmin.h"
-#include "common/hashfn.h"
 #include "executor/executor.h"
-#include "nodes/makefuncs.h"
-#include "nodes/nodeFuncs.h"
-#include "optimizer/clauses.h"
-#include "optimizer/optimizer.h"
-#include "parser/parse_node.h"
+#include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/hsearch.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/plancache.h"
-#include "utils/regproc.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 
 #include "expression_parse.h"
+#include "expression_plan.h"
 #include "expression_query.h"
 #include "idflow.h"
-
-/* Parameters of every expression: the rows, then the request's fields. */
-enum
-{
-	PARAM_NEW = 1,
-	PARAM_OLD,
-	PARAM_ID,
-	PARAM_REQUESTER,
-	PARAM_SUBJECT,
-	PARAM_TITLE,
-	PARAM_WORKFLOW,
-	NUM_PARAMS = PARAM_WORKFLOW
-};
-
-static const char *const request_fields[] = {"id", "requester", "subject", "title", "workflow"};
-
-/* What the parser hook needs; lives as long as the plans that refer to it. */
-typedef struct ExpressionScope
-{
-	Oid			relid;			/* hash key */
-	Oid			rowtype;
-} ExpressionScope;
-
-static HTAB *scopes = NULL;
-
-static ExpressionScope *
-scope_of(Oid relid)
-{
-	ExpressionScope *scope;
-
-	if (scopes == NULL)
-	{
-		HASHCTL		ctl;
-
-		memset(&ctl, 0, sizeof(ctl));
-		ctl.keysize = sizeof(Oid);
-		ctl.entrysize = sizeof(ExpressionScope);
-		scopes = hash_create("idflow expression scopes", 32, &ctl, HASH_ELEM | HASH_BLOBS);
-	}
-	scope = hash_search(scopes, &relid, HASH_ENTER, NULL);
-	scope->rowtype = get_rel_type_id(relid);
-	return scope;
-}
-
-static Node *
-make_param(int id, Oid type, int location)
-{
-	Param	   *param = makeNode(Param);
-
-	param->paramkind = PARAM_EXTERN;
-	param->paramid = id;
-	param->paramtype = type;
-	param->paramtypmod = -1;
-	param->paramcollid = get_typcollation(type);
-	param->location = location;
-	return (Node *) param;
-}
-
-/*
- * A column reference that SQL itself could not resolve: new.x, old.x,
- * request.x, or the whole row.
- */
-static Node *
-resolve_column(ParseState *pstate, ColumnRef *cref, Node *var)
-{
-	ExpressionScope *scope = pstate->p_ref_hook_state;
-	const char *name;
-	int			paramid;
-
-	if (var != NULL || list_length(cref->fields) > 2 || !IsA(linitial(cref->fields), String))
-		return NULL;
-	name = strVal(linitial(cref->fields));
-	if (strcmp(name, "new") == 0)
-		paramid = PARAM_NEW;
-	else if (strcmp(name, "old") == 0)
-		paramid = PARAM_OLD;
-	else if (strcmp(name, "request") == 0)
-		paramid = PARAM_ID;
-	else
-		return NULL;
-
-	if (list_length(cref->fields) == 1)
-		return paramid == PARAM_ID ? NULL : make_param(paramid, scope->rowtype, cref->location);
-	if (!IsA(lsecond(cref->fields), String))
-		return NULL;
-	name = strVal(lsecond(cref->fields));
-
-	if (paramid == PARAM_ID)
-	{
-		for (int i = 0; i < lengthof(request_fields); i++)
-			if (strcmp(name, request_fields[i]) == 0)
-				return make_param(PARAM_ID + i, i == 0 ? INT8OID : TEXTOID, cref->location);
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("request has no field \"%s\"", name),
-				 errhint("Its fields are id, requester, subject, title and workflow."),
-				 parser_errposition(pstate, cref->location)));
-	}
-	else
-	{
-		AttrNumber	attnum = get_attnum(scope->relid, name);
-		FieldSelect *field;
-
-		if (attnum <= 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("column \"%s\" of relation \"%s\" does not exist",
-							name, get_rel_name(scope->relid)),
-					 parser_errposition(pstate, cref->location)));
-		field = makeNode(FieldSelect);
-		field->arg = (Expr *) make_param(paramid, scope->rowtype, cref->location);
-		field->fieldnum = attnum;
-		get_atttypetypmodcoll(scope->relid, attnum, &field->resulttype,
-							  &field->resulttypmod, &field->resultcollid);
-		return (Node *) field;
-	}
-	return NULL;
-}
-
-static void
-expression_parser_setup(ParseState *pstate, void *arg)
-{
-	pstate->p_post_columnref_hook = resolve_column;
-	pstate->p_ref_hook_state = arg;
-}
 
 typedef struct ExpressionContext
 {
@@ -180,85 +43,6 @@ expression_error_context(void *arg)
 	ExpressionContext *context = arg;
 
 	errcontext("%s: %s", context->what, context->expression);
-}
-
-/* The SQL text after its prefix; errors on prefixes that are not for here. */
-static const char *
-sql_of(const char *expression)
-{
-	const char *body;
-
-	if (expression_language(expression, &body) == EXPRESSION_SQL)
-		return body;
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("expression does not begin with \"SQL:\" or \"Literal:\""),
-			 errhint("Write it as SQL:<expression> or Literal:<text>.")));
-	return NULL;
-}
-
-/* The statement that evaluates an expression. */
-static char *
-expression_statement(const char *sql, ExpressionKind kind)
-{
-	Node	   *node = expression_parse(sql);
-
-	/* the new lines keep a trailing comment from eating what follows */
-	switch (kind)
-	{
-		case EXPRESSION_BOOL:
-			return psprintf("SELECT (\n%s\n) IS TRUE", sql);
-		case EXPRESSION_TEXT:
-			return psprintf("SELECT (\n%s\n)::pg_catalog.text", sql);
-		case EXPRESSION_NAMES:
-			/* a subquery may give a set */
-			if (IsA(node, SubLink) && ((SubLink *) node)->subLinkType == EXPR_SUBLINK)
-				return psprintf("SELECT s.v FROM (\n%s\n) s (v)", sql);
-			return psprintf("SELECT (\n%s\n)", sql);
-	}
-	return NULL;
-}
-
-static CachedPlanSource *
-plan_source(SPIPlanPtr plan)
-{
-	List	   *sources = SPI_plan_get_plan_sources(plan);
-	CachedPlanSource *source;
-
-	if (list_length(sources) != 1)
-		elog(ERROR, "expression is not one statement");
-	source = linitial(sources);
-	if (list_length(source->query_list) != 1)
-		elog(ERROR, "expression is not one query");
-	return source;
-}
-
-/*
- * Prepare an expression for a table; the caller is the deployer, with
- * search_path pinned and SPI connected.
- */
-static SPIPlanPtr
-prepare(const char *sql, ExpressionKind kind, Oid relid, Oid deployer)
-{
-	SPIPlanPtr	plan = SPI_prepare_params(expression_statement(sql, kind), expression_parser_setup,
-										  scope_of(relid), CURSOR_OPT_GENERIC_PLAN);
-
-	if (plan == NULL)
-		elog(ERROR, "could not prepare an expression: %s", SPI_result_code_string(SPI_result));
-	expression_check_query(linitial(plan_source(plan)->query_list), deployer);
-	return plan;
-}
-
-/* Act as the deployer under a pinned search_path; returns the nest level. */
-static int
-enter(UserSwitch *save, Oid deployer)
-{
-	int			nest;
-
-	become(save, deployer, SECURITY_RESTRICTED_OPERATION);
-	nest = NewGUCNestLevel();
-	set_if_different("search_path", "pg_catalog, pg_temp");
-	return nest;
 }
 
 static Oid
@@ -297,8 +81,8 @@ expression_check(const char *expression, ExpressionKind kind, Oid relid,
 	error_context_stack = &callback;
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	nest = enter(&save, deployer);
-	SPI_freeplan(prepare(sql_of(expression), kind, relid, deployer));
+	nest = expression_enter(&save, deployer);
+	SPI_freeplan(expression_prepare(expression, kind, relid, deployer));
 	AtEOXact_GUC(false, nest);
 	restore_user(&save);
 	SPI_finish();
@@ -388,150 +172,6 @@ add_names(List *names, Datum value, bool isnull, Oid type, MemoryContext cxt)
 	return names;
 }
 
-/* An expression as the session keeps it. */
-typedef struct ExpressionKey
-{
-	Oid			relid;
-	Oid			deployer;
-	int32		kind;
-	uint32		hash1;			/* of the text, which the entry holds in full */
-	uint32		hash2;
-} ExpressionKey;
-
-typedef struct ExpressionEntry
-{
-	ExpressionKey key;
-	bool		valid;
-	char	   *expression;
-	SPIPlanPtr	plan;
-
-	/* if simple */
-	MemoryContext context;
-	EState	   *estate;
-	ExprState  *state;
-	Oid			type;
-} ExpressionEntry;
-
-/* Above this many expressions all are forgotten. */
-#define MAX_EXPRESSIONS 256
-
-static HTAB *expressions = NULL;
-
-static void
-expression_relcache_callback(Datum arg, Oid relid)
-{
-	HASH_SEQ_STATUS status;
-	ExpressionEntry *entry;
-
-	hash_seq_init(&status, expressions);
-	while ((entry = hash_seq_search(&status)) != NULL)
-		if (!OidIsValid(relid) || entry->key.relid == relid)
-			entry->valid = false;
-}
-
-static void
-forget_expression(ExpressionEntry *entry)
-{
-	SPIPlanPtr	plan = entry->plan;
-	MemoryContext context = entry->context;
-
-	hash_search(expressions, &entry->key, HASH_REMOVE, NULL);
-	if (context)
-		MemoryContextDelete(context);
-	if (plan)
-		SPI_freeplan(plan);
-}
-
-/*
- * Find an expression, or make it; the caller is connected to SPI.  Simple
- * ones, which call only built-in functions and read no table, are kept ready
- * to run: that costs a fraction of a query.
- */
-static ExpressionEntry *
-expression_entry(const char *expression, ExpressionKind kind, Oid relid, Oid deployer)
-{
-	ExpressionKey key;
-	ExpressionEntry *entry;
-	uint64		hash = hash_bytes_extended((const unsigned char *) expression, strlen(expression), 0);
-	SPIPlanPtr	plan;
-	Expr	   *simple;
-	MemoryContext context;
-	UserSwitch	save;
-	int			nest;
-
-	if (expressions == NULL)
-	{
-		HASHCTL		ctl;
-
-		memset(&ctl, 0, sizeof(ctl));
-		ctl.keysize = sizeof(ExpressionKey);
-		ctl.entrysize = sizeof(ExpressionEntry);
-		expressions = hash_create("idflow expressions", 32, &ctl, HASH_ELEM | HASH_BLOBS);
-		CacheRegisterRelcacheCallback(expression_relcache_callback, (Datum) 0);
-	}
-	memset(&key, 0, sizeof(key));
-	key.relid = relid;
-	key.deployer = deployer;
-	key.kind = kind;
-	key.hash1 = (uint32) hash;
-	key.hash2 = (uint32) (hash >> 32);
-	entry = hash_search(expressions, &key, HASH_FIND, NULL);
-	if (entry && entry->valid && strcmp(entry->expression, expression) == 0)
-		return entry;
-	if (entry)
-		forget_expression(entry);
-	if (hash_get_num_entries(expressions) >= MAX_EXPRESSIONS)
-	{
-		HASH_SEQ_STATUS status;
-
-		hash_seq_init(&status, expressions);
-		while ((entry = hash_seq_search(&status)) != NULL)
-			forget_expression(entry);
-	}
-
-	nest = enter(&save, deployer);
-	plan = prepare(sql_of(expression), kind, relid, deployer);
-	AtEOXact_GUC(false, nest);
-	restore_user(&save);
-
-	/* what can fail comes before the entry, so that none is half made */
-	context = AllocSetContextCreate(CurrentMemoryContext, "idflow expression", ALLOCSET_SMALL_SIZES);
-	simple = expression_simple(linitial(plan_source(plan)->query_list));
-	if (simple)
-	{
-		MemoryContext oldcxt = MemoryContextSwitchTo(context);
-		EState	   *estate = CreateExecutorState();
-		ExprState  *state = ExecPrepareExpr(copyObject(simple), estate);
-		char	   *copy = pstrdup(expression);
-
-		MemoryContextSwitchTo(oldcxt);
-		entry = hash_search(expressions, &key, HASH_ENTER, NULL);
-		entry->valid = false;
-		entry->plan = NULL;
-		entry->context = context;
-		entry->expression = copy;
-		entry->estate = estate;
-		entry->state = state;
-		entry->type = exprType((Node *) simple);
-		SPI_freeplan(plan);
-	}
-	else
-	{
-		char	   *copy = MemoryContextStrdup(context, expression);
-
-		entry = hash_search(expressions, &key, HASH_ENTER, NULL);
-		entry->valid = false;
-		entry->plan = plan;
-		entry->context = context;
-		entry->expression = copy;
-		entry->state = NULL;
-		SPI_keepplan(plan);
-	}
-	MemoryContextSetParent(context, TopMemoryContext);
-	entry->valid = true;
-	return entry;
-}
-
 /* Run a simple expression; the caller is the deployer. */
 static List *
 run_simple(ExpressionEntry *entry, ParamListInfo params, MemoryContext cxt)
@@ -551,7 +191,7 @@ run_simple(ExpressionEntry *entry, ParamListInfo params, MemoryContext cxt)
 static List *
 run_query(ExpressionEntry *entry, ParamListInfo params, Oid deployer, MemoryContext cxt)
 {
-	CachedPlanSource *source = plan_source(entry->plan);
+	CachedPlanSource *source = expression_plan_source(entry->plan);
 	List	   *result = NIL;
 	int			rc;
 
@@ -622,7 +262,7 @@ evaluate(const char *expression, ExpressionKind kind, Workflow *wf, Request *req
 	}
 	else
 	{
-		int			nest = enter(&save, deployer);
+		int			nest = expression_enter(&save, deployer);
 
 		result = run_query(entry, params, deployer, cxt);
 		AtEOXact_GUC(false, nest);
