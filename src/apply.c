@@ -4,52 +4,25 @@
  *	  Writing approved changes: as the requester, in the request's context,
  *	  merged onto the rows as they stand now.
  *
- * The pass, the leave of one change through the gates of its table, lives
- * here in C: no setting gives it and no statement but our own uses it.
- *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
-#include "catalog/partition.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
 #include "utils/guc.h"
-#include "utils/json.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/varlena.h"
 
 #include "apply.h"
 #include "idflow.h"
 #include "notice.h"
 #include "subxact.h"
-
-#define MAX_GATES 64
-
-/* The leave of one change through the gates of its table. */
-typedef struct Pass
-{
-	Change	   *change;
-	Dml		   *dml;
-	HeapTuple	live;			/* the row for UPDATE and DELETE */
-	List	   *passed;			/* workflows whose gates let it through */
-	bool		all;			/* every gate does: only trying */
-	Oid			used[MAX_GATES];	/* gates that the row came through */
-	int			nused;
-	MemoryContext context;		/* outlives the statement */
-	char	   *held_by;		/* workflow of the gate that held it; there */
-} Pass;
-
-static Pass *current_pass = NULL;
 
 /* Applies within applies, and whether the innermost is at its end. */
 static int	applying_depth = 0;
@@ -59,234 +32,6 @@ int
 apply_depth(void)
 {
 	return applying_depth;
-}
-
-
-/* ------------------------------------------------------------ the gates' side */
-
-static bool
-row_is_expected(Pass *pass, TriggerData *trigdata)
-{
-	HeapTuple	tuple = trigdata->tg_trigtuple;
-	TupleDesc	desc = RelationGetDescr(trigdata->tg_relation);
-
-	if (pass->change->operation != CMD_INSERT)
-		return ItemPointerEquals(&tuple->t_self, &pass->live->t_self) &&
-			RelationGetRelid(trigdata->tg_relation) == pass->live->t_tableOid;
-
-	/* in a partition the columns may stand elsewhere; the statement is ours */
-	if (RelationGetRelid(trigdata->tg_relation) != pass->change->target)
-		return true;
-	for (int i = 0; i < pass->dml->nargs; i++)
-	{
-		AttrNumber	attnum = pass->dml->attnums[i];
-		Form_pg_attribute att = TupleDescAttr(desc, attnum - 1);
-		bool		isnull;
-		Datum		value = heap_getattr(tuple, attnum, desc, &isnull);
-
-		if (isnull != (pass->dml->nulls[i] == 'n') ||
-			(!isnull && !datum_image_eq(value, pass->dml->values[i], att->attbyval, att->attlen)))
-			return false;
-	}
-	return true;
-}
-
-/*
- * apply_pass: what a gate is to make of a row.  Only the row of the change
- * being applied, met in the statement that applies it, passes, and each gate
- * once.
- */
-PassVerdict
-apply_pass(TriggerData *trigdata, CmdType operation, const char *workflow)
-{
-	Pass	   *pass = current_pass;
-	Oid			relid = RelationGetRelid(trigdata->tg_relation);
-
-	if (pass == NULL || !dml_is_ours(executing_query()))
-		return PASS_NONE;
-	if (relid != pass->change->target &&
-		!list_member_oid(get_partition_ancestors(relid), pass->change->target))
-		return PASS_NONE;
-
-	/* an UPDATE that moves a row between partitions is one change */
-	if (operation != pass->change->operation)
-		return pass->change->operation == CMD_UPDATE ? PASS_THROUGH : PASS_NONE;
-
-	for (int i = 0; i < pass->nused; i++)
-		if (pass->used[i] == trigdata->tg_trigger->tgoid)
-			return PASS_NONE;
-	if (!row_is_expected(pass, trigdata))
-		return PASS_NONE;
-	if (pass->nused >= MAX_GATES)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("table \"%s\" has more than %d gates",
-						RelationGetRelationName(trigdata->tg_relation), MAX_GATES)));
-	pass->used[pass->nused++] = trigdata->tg_trigger->tgoid;
-
-	if (pass->all || strings_contain(pass->passed, workflow))
-		return PASS_THROUGH;
-	pass->held_by = MemoryContextStrdup(pass->context, workflow);
-	return PASS_HELD;
-}
-
-/* ------------------------------------------------------------------ the merge */
-
-static bool
-text_equal(const char *a, const char *b)
-{
-	return a == b || (a && b && strcmp(a, b) == 0);
-}
-
-/*
- * apply_conflicts: whether others changed what a change touches.  positions
- * receives those columns' positions in the layout; empty where the whole row
- * is gone.  The caller is the requester.
- */
-bool
-apply_conflicts(Change *change, Relation rel, HeapTuple live, List **positions)
-{
-	Image	   *base = change->old_image;
-	int			nest;
-
-	*positions = NIL;
-	if (change->operation == CMD_INSERT)
-		return false;
-	if (live == NULL)
-		return true;
-
-	nest = transmission_modes_begin_for(change->layout);
-	for (int i = 0; base && i < base->n; i++)
-	{
-		int			position = base->columns ? base->columns[i] : i + 1;
-		AttrNumber	attnum = row_attnum(change->layout, rel, position, false);
-		char	   *now = row_text(rel, live, attnum);
-		bool		found;
-
-		if (text_equal(now, base->values[i]))
-			continue;
-		/* somebody else made the same change */
-		if (change->operation == CMD_UPDATE &&
-			text_equal(now, image_value(change->new_image, position, &found)))
-			continue;
-		*positions = lappend_int(*positions, position);
-	}
-	transmission_modes_end(nest);
-	return *positions != NIL;
-}
-
-/* "seq": ["column", ...] for the event of a conflict or of triggers' work */
-static void
-report_columns(StringInfo report, Change *change, Relation rel, List *names)
-{
-	ListCell   *lc;
-
-	if (report->len > 0)
-		appendStringInfoString(report, ", ");
-	appendStringInfo(report, "\"%d\": [", change->seq);
-	foreach(lc, names)
-	{
-		if (foreach_current_index(lc) > 0)
-			appendStringInfoString(report, ", ");
-		escape_json(report, lfirst(lc));
-	}
-	appendStringInfoChar(report, ']');
-}
-
-/*
- * The table's triggers may have altered the row.  In columns that were
- * reviewed that is an error unless the workflow allows it; what they put into
- * others is noted.
- */
-static void
-check_written_row(Request *req, Change *change, Relation rel, Dml *dml, HeapTuple live,
-				  StringInfo report)
-{
-	TupleDesc	desc = RelationGetDescr(rel);
-	HeapTuple	row = SPI_tuptable->vals[0];
-	List	   *altered = NIL;
-	int			column = 0;
-
-	for (int att_i = 0; att_i < desc->natts; att_i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, att_i);
-		bool		isnull;
-		bool		expected_null = true;
-		Datum		expected = (Datum) 0;
-		Datum		value;
-		int			arg;
-
-		if (att->attisdropped)
-			continue;
-		column++;
-		if (att->attgenerated != '\0')
-			continue;
-		value = spi_datum(row, column, &isnull);
-		for (arg = 0; arg < dml->nargs; arg++)
-			if (dml->attnums[arg] == att->attnum)
-				break;
-		if (arg < dml->nargs)
-		{
-			expected_null = dml->nulls[arg] == 'n';
-			expected = dml->values[arg];
-		}
-		else if (live)
-			expected = heap_getattr(live, att->attnum, desc, &expected_null);
-		else
-			continue;			/* a column newer than the draft: its default */
-
-		if (isnull == expected_null &&
-			(isnull || datum_image_eq(value, expected, att->attbyval, att->attlen)))
-			continue;
-
-		if (arg < dml->nargs && req->workflow->exact)
-		{
-			int			position = 0;
-			int			nest = transmission_modes_begin_for(change->layout);
-			const char *drafted;
-			Oid			output;
-			bool		varlena;
-			bool		found;
-
-			for (int p = 1; p <= change->layout->ncolumns && position == 0; p++)
-				if (strcmp(change->layout->names[p - 1], NameStr(att->attname)) == 0)
-					position = p;
-			drafted = image_value(change->new_image, position, &found);
-			if (change_touches(change, att, position, drafted))
-			{
-				getTypeOutputInfo(att->atttypid, &output, &varlena);
-				ereport(ERROR,
-						(errcode(ERRCODE_WF_APPLY),
-						 errmsg("a trigger of table \"%s\" alters column \"%s\", which was reviewed",
-								RelationGetRelationName(rel), NameStr(att->attname)),
-						 errdetail("The reviewed value is %s and the trigger's is %s.",
-								   drafted ? psprintf("\"%s\"", drafted) : "null",
-								   isnull ? "null" : psprintf("\"%s\"", OidOutputFunctionCall(output, value))),
-						 errhint("Draft the value that the trigger makes, or let the workflow say Exact=\"false\".")));
-			}
-			transmission_modes_end(nest);
-		}
-		altered = lappend(altered, NameStr(att->attname));
-	}
-	if (altered)
-		report_columns(report, change, rel, altered);
-}
-
-/* Why the statement wrote no row, as an error. */
-static void
-not_written(Request *req, Change *change, Relation rel)
-{
-	if (change->operation != CMD_INSERT && rel->rd_rel->relrowsecurity)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("row-level security of table \"%s\" does not let role \"%s\" %s this row",
-						RelationGetRelationName(rel), req->role,
-						change->operation == CMD_UPDATE ? "update" : "delete")));
-	ereport(ERROR,
-			(errcode(ERRCODE_WF_APPLY),
-			 errmsg("%s on table \"%s\" wrote no row", operation_name(change->operation),
-					RelationGetRelationName(rel)),
-			 errdetail("A trigger or rule of the table keeps the change from being written.")));
 }
 
 /* The row that the statement wrote, in the table's shape and req's memory. */

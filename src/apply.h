@@ -16,23 +16,11 @@ typedef enum ApplyOutcome
 	APPLY_HELD					/* a further gate of a table holds a change */
 } ApplyOutcome;
 
-/* What a gate makes of a row while a change is being applied. */
-typedef enum PassVerdict
-{
-	PASS_NONE,					/* not the row of the change: draft it */
-	PASS_THROUGH,				/* let it through */
-	PASS_HELD					/* skip it: its workflow must be passed first */
-} PassVerdict;
-
-extern void apply_edit_query(const char *source, Query *query);
 extern ApplyOutcome apply_request(Request *req, char **held_by, Change **held_change,
 								  StringInfo report);
 extern int	apply_depth(void);
 extern void apply_check_utility(Node *statement);
-extern const char *statement_lasting_effect(Node *statement);
 extern HeapTuple apply_try(Request *req, List *changes);
-extern PassVerdict apply_pass(TriggerData *trigdata, CmdType operation, const char *workflow);
-extern bool apply_conflicts(Change *change, Relation rel, HeapTuple live, List **positions);
 
 /* dml.c: the statement that writes a change */
 typedef struct Dml
@@ -44,9 +32,47 @@ typedef struct Dml
 	char	   *nulls;
 } Dml;
 
+extern void apply_edit_query(const char *source, Query *query);
 extern void dml_prepare(Dml *dml, Change *change, Relation rel, HeapTuple live);
 extern int	dml_execute(Dml *dml);
 extern bool dml_is_ours(QueryDesc *query);
 extern bool change_touches(Change *change, Form_pg_attribute att, int position, const char *value);
+
+/* pass.c: the leave of the change being written through its table's gates */
+#define MAX_GATES 64
+
+typedef struct Pass
+{
+	Change	   *change;
+	Dml		   *dml;
+	HeapTuple	live;			/* the row for UPDATE and DELETE */
+	List	   *passed;			/* workflows whose gates let it through */
+	bool		all;			/* every gate does: only trying */
+	Oid			used[MAX_GATES];	/* gates that the row came through */
+	int			nused;
+	MemoryContext context;		/* outlives the statement */
+	char	   *held_by;		/* workflow of the gate that held it; there */
+} Pass;
+
+/* What a gate makes of a row while a change is being applied. */
+typedef enum PassVerdict
+{
+	PASS_NONE,					/* not the row of the change: draft it */
+	PASS_THROUGH,				/* let it through */
+	PASS_HELD					/* skip it: its workflow must be passed first */
+} PassVerdict;
+
+extern Pass *current_pass;		/* NULL: nothing is being written */
+extern PassVerdict apply_pass(TriggerData *trigdata, CmdType operation, const char *workflow);
+
+/* merge.c: a change beside the row as it stands now */
+extern bool apply_conflicts(Change *change, Relation rel, HeapTuple live, List **positions);
+extern void report_columns(StringInfo report, Change *change, Relation rel, List *names);
+extern void check_written_row(Request *req, Change *change, Relation rel, Dml *dml,
+							  HeapTuple live, StringInfo report);
+extern void not_written(Request *req, Change *change, Relation rel);
+
+/* lasting.c */
+extern const char *statement_lasting_effect(Node *statement);
 
 #endif

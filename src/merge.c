@@ -1,0 +1,175 @@
+/*-------------------------------------------------------------------------
+ *
+ * merge.c
+ *	  A change beside the row as it stands now: whether others changed what it
+ *	  touches, and whether what was written is what was reviewed.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/json.h"
+#include "utils/lsyscache.h"
+
+#include "apply.h"
+#include "idflow.h"
+
+static bool
+text_equal(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/*
+ * apply_conflicts: whether others changed what a change touches.  positions
+ * receives those columns' positions in the layout; empty where the whole row
+ * is gone.  The caller is the requester.
+ */
+bool
+apply_conflicts(Change *change, Relation rel, HeapTuple live, List **positions)
+{
+	Image	   *base = change->old_image;
+	int			nest;
+
+	*positions = NIL;
+	if (change->operation == CMD_INSERT)
+		return false;
+	if (live == NULL)
+		return true;
+
+	nest = transmission_modes_begin_for(change->layout);
+	for (int i = 0; base && i < base->n; i++)
+	{
+		int			position = base->columns ? base->columns[i] : i + 1;
+		AttrNumber	attnum = row_attnum(change->layout, rel, position, false);
+		char	   *now = row_text(rel, live, attnum);
+		bool		found;
+
+		if (text_equal(now, base->values[i]))
+			continue;
+		/* somebody else made the same change */
+		if (change->operation == CMD_UPDATE &&
+			text_equal(now, image_value(change->new_image, position, &found)))
+			continue;
+		*positions = lappend_int(*positions, position);
+	}
+	transmission_modes_end(nest);
+	return *positions != NIL;
+}
+
+/* "seq": ["column", ...] for the event of a conflict or of triggers' work */
+void
+report_columns(StringInfo report, Change *change, Relation rel, List *names)
+{
+	ListCell   *lc;
+
+	if (report->len > 0)
+		appendStringInfoString(report, ", ");
+	appendStringInfo(report, "\"%d\": [", change->seq);
+	foreach(lc, names)
+	{
+		if (foreach_current_index(lc) > 0)
+			appendStringInfoString(report, ", ");
+		escape_json(report, lfirst(lc));
+	}
+	appendStringInfoChar(report, ']');
+}
+
+/*
+ * The table's triggers may have altered the row.  In columns that were
+ * reviewed that is an error unless the workflow allows it; what they put into
+ * others is noted.
+ */
+void
+check_written_row(Request *req, Change *change, Relation rel, Dml *dml, HeapTuple live,
+				  StringInfo report)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	HeapTuple	row = SPI_tuptable->vals[0];
+	List	   *altered = NIL;
+	int			column = 0;
+
+	for (int att_i = 0; att_i < desc->natts; att_i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, att_i);
+		bool		isnull;
+		bool		expected_null = true;
+		Datum		expected = (Datum) 0;
+		Datum		value;
+		int			arg;
+
+		if (att->attisdropped)
+			continue;
+		column++;
+		if (att->attgenerated != '\0')
+			continue;
+		value = spi_datum(row, column, &isnull);
+		for (arg = 0; arg < dml->nargs; arg++)
+			if (dml->attnums[arg] == att->attnum)
+				break;
+		if (arg < dml->nargs)
+		{
+			expected_null = dml->nulls[arg] == 'n';
+			expected = dml->values[arg];
+		}
+		else if (live)
+			expected = heap_getattr(live, att->attnum, desc, &expected_null);
+		else
+			continue;			/* a column newer than the draft: its default */
+
+		if (isnull == expected_null &&
+			(isnull || datum_image_eq(value, expected, att->attbyval, att->attlen)))
+			continue;
+
+		if (arg < dml->nargs && req->workflow->exact)
+		{
+			int			position = 0;
+			int			nest = transmission_modes_begin_for(change->layout);
+			const char *drafted;
+			Oid			output;
+			bool		varlena;
+			bool		found;
+
+			for (int p = 1; p <= change->layout->ncolumns && position == 0; p++)
+				if (strcmp(change->layout->names[p - 1], NameStr(att->attname)) == 0)
+					position = p;
+			drafted = image_value(change->new_image, position, &found);
+			if (change_touches(change, att, position, drafted))
+			{
+				getTypeOutputInfo(att->atttypid, &output, &varlena);
+				ereport(ERROR,
+						(errcode(ERRCODE_WF_APPLY),
+						 errmsg("a trigger of table \"%s\" alters column \"%s\", which was reviewed",
+								RelationGetRelationName(rel), NameStr(att->attname)),
+						 errdetail("The reviewed value is %s and the trigger's is %s.",
+								   drafted ? psprintf("\"%s\"", drafted) : "null",
+								   isnull ? "null" : psprintf("\"%s\"", OidOutputFunctionCall(output, value))),
+						 errhint("Draft the value that the trigger makes, or let the workflow say Exact=\"false\".")));
+			}
+			transmission_modes_end(nest);
+		}
+		altered = lappend(altered, NameStr(att->attname));
+	}
+	if (altered)
+		report_columns(report, change, rel, altered);
+}
+
+/* Why the statement wrote no row, as an error. */
+void
+not_written(Request *req, Change *change, Relation rel)
+{
+	if (change->operation != CMD_INSERT && rel->rd_rel->relrowsecurity)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("row-level security of table \"%s\" does not let role \"%s\" %s this row",
+						RelationGetRelationName(rel), req->role,
+						change->operation == CMD_UPDATE ? "update" : "delete")));
+	ereport(ERROR,
+			(errcode(ERRCODE_WF_APPLY),
+			 errmsg("%s on table \"%s\" wrote no row", operation_name(change->operation),
+					RelationGetRelationName(rel)),
+			 errdetail("A trigger or rule of the table keeps the change from being written.")));
+}

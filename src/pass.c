@@ -1,0 +1,89 @@
+/*-------------------------------------------------------------------------
+ *
+ * pass.c
+ *	  The pass: the leave of one change, while it is being written, through
+ *	  the gates of its table.
+ *
+ * It lives here in C: no setting gives it and no statement but our own uses
+ * it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/partition.h"
+#include "commands/trigger.h"
+#include "utils/datum.h"
+#include "utils/memutils.h"
+
+#include "apply.h"
+#include "idflow.h"
+
+Pass	   *current_pass = NULL;
+
+static bool
+row_is_expected(Pass *pass, TriggerData *trigdata)
+{
+	HeapTuple	tuple = trigdata->tg_trigtuple;
+	TupleDesc	desc = RelationGetDescr(trigdata->tg_relation);
+
+	if (pass->change->operation != CMD_INSERT)
+		return ItemPointerEquals(&tuple->t_self, &pass->live->t_self) &&
+			RelationGetRelid(trigdata->tg_relation) == pass->live->t_tableOid;
+
+	/* in a partition the columns may stand elsewhere; the statement is ours */
+	if (RelationGetRelid(trigdata->tg_relation) != pass->change->target)
+		return true;
+	for (int i = 0; i < pass->dml->nargs; i++)
+	{
+		AttrNumber	attnum = pass->dml->attnums[i];
+		Form_pg_attribute att = TupleDescAttr(desc, attnum - 1);
+		bool		isnull;
+		Datum		value = heap_getattr(tuple, attnum, desc, &isnull);
+
+		if (isnull != (pass->dml->nulls[i] == 'n') ||
+			(!isnull && !datum_image_eq(value, pass->dml->values[i], att->attbyval, att->attlen)))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * apply_pass: what a gate is to make of a row.  Only the row of the change
+ * being applied, met in the statement that applies it, passes, and each gate
+ * once.
+ */
+PassVerdict
+apply_pass(TriggerData *trigdata, CmdType operation, const char *workflow)
+{
+	Pass	   *pass = current_pass;
+	Oid			relid = RelationGetRelid(trigdata->tg_relation);
+
+	if (pass == NULL || !dml_is_ours(executing_query()))
+		return PASS_NONE;
+	if (relid != pass->change->target &&
+		!list_member_oid(get_partition_ancestors(relid), pass->change->target))
+		return PASS_NONE;
+
+	/* an UPDATE that moves a row between partitions is one change */
+	if (operation != pass->change->operation)
+		return pass->change->operation == CMD_UPDATE ? PASS_THROUGH : PASS_NONE;
+
+	for (int i = 0; i < pass->nused; i++)
+		if (pass->used[i] == trigdata->tg_trigger->tgoid)
+			return PASS_NONE;
+	if (!row_is_expected(pass, trigdata))
+		return PASS_NONE;
+	if (pass->nused >= MAX_GATES)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("table \"%s\" has more than %d gates",
+						RelationGetRelationName(trigdata->tg_relation), MAX_GATES)));
+	pass->used[pass->nused++] = trigdata->tg_trigger->tgoid;
+
+	if (pass->all || strings_contain(pass->passed, workflow))
+		return PASS_THROUGH;
+	pass->held_by = MemoryContextStrdup(pass->context, workflow);
+	return PASS_HELD;
+}
