@@ -197,16 +197,6 @@ actor_name(void)
 	return name;
 }
 
-/* Does anything but the database role name the actor? */
-bool
-actor_is_explicit(void)
-{
-	bool		is_explicit;
-
-	pfree(actor_lookup(&is_explicit));
-	return is_explicit;
-}
-
 /* Has the role the privileges of this one?  False if there is none such. */
 static bool
 role_has(Oid roleid, const char *rolename)

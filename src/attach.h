@@ -53,7 +53,6 @@ extern void attach_check_target(Relation rel, List *operations);
 extern void attach_check_columns(Relation rel, List *operations, List *columns);
 extern void attach_warn_early_triggers(List *relids, CmdType operation,
 									   const char *gate_name);
-extern Oid	table_key_index(Relation rel);
 
 /* ------------------------------------------------------ gate_create.c */
 
@@ -70,7 +69,6 @@ extern Oid	truncate_function_oid(void);
 extern bool trigger_is_gate(Trigger *trigger);
 extern bool trigger_is_known_gate(Trigger *trigger);
 extern const char *trigger_workflow(Trigger *trigger);
-extern List *table_gates(Relation rel, CmdType operation);
 extern int16 operation_trigger_event(CmdType operation);
 
 #endif							/* IDFLOW_ATTACH_H */

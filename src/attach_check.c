@@ -415,7 +415,7 @@ index_is_key(Relation rel, Oid indexoid)
  * first other unique, immediate, complete index over NOT NULL columns.
  * InvalidOid if there is none.
  */
-Oid
+static Oid
 table_key_index(Relation rel)
 {
 	List	   *indexes = RelationGetIndexList(rel);

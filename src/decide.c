@@ -106,7 +106,7 @@ load_task(int64 task)
  * task_verb_state: the state that a verb leads to; errors, naming the verbs
  * there are, if the task's state doesn't have it.
  */
-const char *
+static const char *
 task_verb_state(Request *req, const char *verb)
 {
 	Activity   *activity = request_activity(req);
@@ -125,7 +125,7 @@ task_verb_state(Request *req, const char *verb)
  * require_authority: by what right the actor may act on the task; errors if
  * by none.
  */
-const char *
+static const char *
 require_authority(Request *req, const char *actor)
 {
 	const char *via = task_authority(req, actor);

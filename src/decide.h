@@ -9,15 +9,12 @@
 extern int64 int64_argument(FunctionCallInfo fcinfo, int n, const char *name);
 extern char *text_argument(FunctionCallInfo fcinfo, int n);
 extern Request *load_task(int64 task);
-extern const char *task_verb_state(Request *req, const char *verb);
-extern const char *require_authority(Request *req, const char *actor);
 extern const char *require_authority_for(Request *req, const char *actor, const char *verb,
 										 const char **to);
 
 /* verbs.c */
 extern Request *load_request(int64 id);
 extern void refuse_applying(Request *req);
-extern void require_visible(int64 request);
 extern void require_own(Request *req, const char *actor, const char *what);
 
 #endif

@@ -62,19 +62,6 @@ typedef struct Candidate
 	List	   *voted;			/* of char * */
 } Candidate;
 
-static bool
-is_in(const char *name, List *names)
-{
-	ListCell   *lc;
-
-	foreach(lc, names)
-	{
-		if (lfirst(lc) != NULL && strcmp(lfirst(lc), name) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* The candidates of a request, principals before profiles. */
 static List *
 candidates_of(int64 request)
@@ -170,7 +157,7 @@ idflow_decider_rows(PG_FUNCTION_ARGS)
 			bool		nulls[DECIDER_COLUMNS];
 			bool		found;
 
-			if (is_in(principal, candidate->barred) || is_in(principal, candidate->voted))
+			if (strings_contain(candidate->barred, principal) || strings_contain(candidate->voted, principal))
 				continue;
 			(void) hash_search(seen, principal, HASH_ENTER, &found);
 			if (found)
@@ -210,7 +197,7 @@ idflow_decidable(PG_FUNCTION_ARGS)
 
 		foreach(lp, principals_of(candidate, &via))
 		{
-			if (!is_in(lfirst(lp), candidate->barred) && !is_in(lfirst(lp), candidate->voted))
+			if (!strings_contain(candidate->barred, lfirst(lp)) && !strings_contain(candidate->voted, lfirst(lp)))
 				PG_RETURN_BOOL(true);
 		}
 	}

@@ -13,7 +13,7 @@
 #include "definition.h"
 #include "errcodes.h"
 
-int			definition_max_size = 1024;
+static int	definition_max_size = 1024;
 
 static void add_message(Definition *def, bool is_error, int sqlstate, int line,
 						const char *element, const char *hint, char *text);

@@ -31,7 +31,6 @@
 #define DEFINITION_MAX_MESSAGES		100
 
 /* idflow.max_definition_size, in kB */
-extern int	definition_max_size;
 
 /* ------------------------------------------------------- what comes out */
 

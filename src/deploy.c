@@ -42,7 +42,6 @@ static HeapTuple same_newest_version(WorkflowDefinition *workflow);
 static void insert_activities(int64 workflow_id, WorkflowDefinition *workflow);
 static Datum options_datum(List *options);
 static Datum actors_datum(List *actors);
-static Datum text_or_null(const char *s, char *isnull);
 
 /*
  * idflow.deploy(definition xml) RETURNS SETOF idflow.workflow: make each
@@ -336,8 +335,8 @@ deploy_workflow(WorkflowDefinition *workflow, const char *deployer,
 
 	args[0] = CStringGetTextDatum(workflow->name);
 	args[1] = CStringGetTextDatum(workflow->display_name);
-	args[2] = text_or_null(workflow->title, &nulls[2]);
-	args[3] = text_or_null(workflow->subject, &nulls[3]);
+	args[2] = text_datum(workflow->title, &nulls[2]);
+	args[3] = text_datum(workflow->subject, &nulls[3]);
 	args[4] = Int32GetDatum(workflow->max_steps);
 	args[5] = BoolGetDatum(workflow->four_eyes);
 	args[6] = BoolGetDatum(workflow->exact);
@@ -468,24 +467,13 @@ insert_activities(int64 workflow_id, WorkflowDefinition *workflow)
 		args[2] = CStringGetTextDatum(activity->name);
 		args[3] = CStringGetTextDatum(activity->display_name);
 		args[4] = CStringGetTextDatum(activity->template->name);
-		args[5] = text_or_null(activity->if_expression, &nulls[5]);
+		args[5] = text_datum(activity->if_expression, &nulls[5]);
 		args[6] = actors_datum(activity->actors);
 		args[7] = options_datum(activity->options);
 		if (SPI_execute_plan(plan, args, nulls, false, 0) != SPI_OK_INSERT)
 			elog(ERROR, "could not write idflow.activity");
 	}
 	SPI_freeplan(plan);
-}
-
-static Datum
-text_or_null(const char *s, char *isnull)
-{
-	if (s == NULL)
-	{
-		*isnull = 'n';
-		return (Datum) 0;
-	}
-	return CStringGetTextDatum(s);
 }
 
 /*

@@ -173,47 +173,6 @@ operation_trigger_event(CmdType operation)
 }
 
 /*
- * The workflows whose gates stand before an operation on a table, in the
- * order in which they fire: a List of char *, copied into the current
- * context.  Gates that are switched off are left out.
- */
-List *
-table_gates(Relation rel, CmdType operation)
-{
-	TriggerDesc *trigdesc = rel->trigdesc;
-	int16		event = operation_trigger_event(operation);
-	List	   *result = NIL;
-
-	if (trigdesc == NULL)
-		return NIL;
-
-	for (int i = 0; i < trigdesc->numtriggers; i++)
-	{
-		Trigger    *trigger = &trigdesc->triggers[i];
-		const char *workflow;
-
-		if (!(trigger->tgtype & event) || !trigger_is_gate(trigger))
-			continue;
-		if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA)
-		{
-			if (trigger->tgenabled == TRIGGER_FIRES_ON_ORIGIN ||
-				trigger->tgenabled == TRIGGER_DISABLED)
-				continue;
-		}
-		else
-		{
-			if (trigger->tgenabled == TRIGGER_FIRES_ON_REPLICA ||
-				trigger->tgenabled == TRIGGER_DISABLED)
-				continue;
-		}
-		workflow = trigger_workflow(trigger);
-		if (workflow != NULL)
-			result = lappend(result, pstrdup(workflow));
-	}
-	return result;
-}
-
-/*
  * The analysed WHEN of a trigger and, in *relid, its table.  Returns NULL if
  * there is no such trigger or it has no WHEN.
  */

@@ -87,11 +87,9 @@ typedef struct UserSwitch
 	int			sec_context;
 } UserSwitch;
 
-extern Oid	extension_owner(void);
 extern Oid	extension_relid(const char *relname);
 extern Oid	extension_schema(void);
 extern void become(UserSwitch *save, Oid userid, int extra_flags);
-extern void become_owner(UserSwitch *save);
 extern void restore_user(const UserSwitch *save);
 
 /*
@@ -124,7 +122,6 @@ extern List *string_list(char **strings, int n);
 
 extern const char *actor_name(void);	/* never NULL; errors if require_actor
 										 * is not met */
-extern bool actor_is_explicit(void);
 extern bool role_is_admin(Oid roleid);	/* member of idflow_admin, or superuser */
 extern bool role_is_auditor(Oid roleid);	/* idflow_auditor or idflow_admin */
 extern bool directory_holds(const char *principal, const char *profile);

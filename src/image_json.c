@@ -218,7 +218,7 @@ add_array(StringInfo buf, Oid elemtype, const char *value)
  * json_add_value: append a value as JSON text.  type is its type's name as
  * the layout has it; value NULL is null.
  */
-void
+static void
 json_add_value(StringInfo buf, const char *type, const char *value)
 {
 	Oid			typid;

@@ -52,7 +52,6 @@ extern Oid	table_owner(Oid relid);
 
 /* -------------------------------------------------------- image_json.c */
 
-extern void json_add_value(StringInfo buf, const char *type, const char *value);
 extern Datum json_of_positions(Layout *layout, List *positions, List *values);
 
 #endif							/* IDFLOW_READING_H */

@@ -25,7 +25,7 @@ PG_FUNCTION_INFO_V1(idflow_ready);
 /*
  * Return the ready definition of that name, or NULL.
  */
-const ReadyDefinition *
+static const ReadyDefinition *
 ready_lookup(const char *name)
 {
 	for (int i = 0; i < lengthof(embedded_definitions); i++)

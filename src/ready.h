@@ -16,6 +16,5 @@ typedef struct ReadyDefinition
 } ReadyDefinition;
 
 extern const char *const ready_schema;	/* workflows/idflow.rng */
-extern const ReadyDefinition *ready_lookup(const char *name);
 
 #endif							/* IDFLOW_READY_H */

@@ -275,7 +275,7 @@ request_full_state(Request *req)
 
 	if (activity == NULL || req->activity_state == NULL)
 		return NULL;
-	return psprintf("%s-%s", activity->template->name, req->activity_state);
+	return template_state_name(activity->template, req->activity_state);
 }
 
 /*

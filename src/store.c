@@ -65,7 +65,7 @@ extension_relid(const char *relname)
 /*
  * extension_owner: the role that owns idflow's tables.
  */
-Oid
+static Oid
 extension_owner(void)
 {
 	for (int attempt = 0; attempt < 2; attempt++)
@@ -101,7 +101,7 @@ become(UserSwitch *save, Oid userid, int extra_flags)
 						   save->sec_context | SECURITY_LOCAL_USERID_CHANGE | extra_flags);
 }
 
-void
+static void
 become_owner(UserSwitch *save)
 {
 	become(save, extension_owner(), 0);
@@ -294,13 +294,14 @@ text_array_hash(Datum array)
 											  array, Int64GetDatum(0)));
 }
 
+/* Whether a list of strings, some maybe NULL, has one like s. */
 bool
 strings_contain(List *strings, const char *s)
 {
 	ListCell   *lc;
 
 	foreach(lc, strings)
-		if (strcmp(lfirst(lc), s) == 0)
+		if (lfirst(lc) != NULL && strcmp(lfirst(lc), s) == 0)
 			return true;
 	return false;
 }

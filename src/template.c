@@ -87,19 +87,7 @@ static const ActivityTemplate templates[] = {
 	lengthof(invoke_transitions), invoke_transitions}
 };
 
-const int	template_count = lengthof(templates);
-
 PG_FUNCTION_INFO_V1(idflow_activity_templates);
-
-/*
- * Return the template number i, 0 <= i < template_count.
- */
-const ActivityTemplate *
-template_get(int i)
-{
-	Assert(i >= 0 && i < template_count);
-	return &templates[i];
-}
 
 /*
  * Return the template of that name, or NULL.  Names are case sensitive.
@@ -107,7 +95,7 @@ template_get(int i)
 const ActivityTemplate *
 template_lookup(const char *name)
 {
-	for (int i = 0; i < template_count; i++)
+	for (int i = 0; i < lengthof(templates); i++)
 	{
 		if (strcmp(templates[i].name, name) == 0)
 			return &templates[i];
@@ -230,7 +218,7 @@ template_names(void)
 	StringInfoData buf;
 
 	initStringInfo(&buf);
-	for (int i = 0; i < template_count; i++)
+	for (int i = 0; i < lengthof(templates); i++)
 		appendStringInfo(&buf, "%s%s", i > 0 ? ", " : "", templates[i].name);
 	return buf.data;
 }
@@ -246,7 +234,7 @@ idflow_activity_templates(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 
-	for (int i = 0; i < template_count; i++)
+	for (int i = 0; i < lengthof(templates); i++)
 	{
 		const ActivityTemplate *t = &templates[i];
 

@@ -50,9 +50,6 @@ typedef struct ActivityTemplate
 	const TemplateTransition *transitions;	/* in the order of their states */
 } ActivityTemplate;
 
-extern const int template_count;
-
-extern const ActivityTemplate *template_get(int i);
 extern const ActivityTemplate *template_lookup(const char *name);
 extern const char *template_state(const ActivityTemplate *t, const char *state);
 extern const char *template_transition(const ActivityTemplate *t,

@@ -67,7 +67,7 @@ load_request(int64 id)
 /*
  * require_visible: refuse somebody who has no sight of a request.
  */
-void
+static void
 require_visible(int64 request)
 {
 	if (viewer_of(request) == VIEWER_NONE)
