@@ -3,7 +3,8 @@
  * definition.h
  *		XML text -> checked definitions.
  *
- * definition_xml.c	  everything that touches libxml2
+ * definition_xml.c	  reading with libxml2
+ * definition_xml_error.c  what libxml2 says
  * definition_rules.c the elements and attributes of the language, as tables
  * definition_source.c lines in the source
  * definition_check.c checks by those tables

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * definition_xml.c
- *		Everything that touches libxml2.
+ *		Reading definitions with libxml2.
  *
  * A document is parsed inside core's own bracket (pg_xml_init .. pg_xml_done),
  * copied into a plain tree of palloc'd structs, and freed; nothing else of the
@@ -43,6 +43,7 @@
 #include "utils/xml.h"
 
 #include "definition.h"
+#include "definition_xml.h"
 #include "errcodes.h"
 #include "ready.h"
 
@@ -58,25 +59,6 @@
 #define XSI_NAMESPACE	"http://www.w3.org/2001/XMLSchema-instance"
 
 #define MAX_ATTRIBUTES		100 /* of an element */
-#define MAX_XML_MESSAGES	20
-#define XML_MESSAGE_LENGTH	256
-
-/* what callbacks collect; of fixed size, because they must not allocate */
-typedef struct XmlMessages
-{
-	bool		has_dtd;
-	int			dtd_line;
-	bool		out_of_memory;
-	int			n;
-	struct
-	{
-		int			code;
-		int			line;
-		int			column;
-		char		element[NAMEDATALEN];
-		char		what[XML_MESSAGE_LENGTH];
-	}			message[MAX_XML_MESSAGES];
-} XmlMessages;
 
 /*
  * A document being read.  It is palloc'd, so what its pointers say survives a
@@ -105,12 +87,10 @@ static xmlRelaxNGPtr schema = NULL;
 static DefinitionElement *read_document(XmlReader *reader,
 										PgXmlErrorContext *errcxt);
 static void free_resources(XmlReader *reader);
-static void collect_message(void *arg, xmlErrorPtr error);
 static void stop_at_dtd(void *arg, const xmlChar *name,
 						const xmlChar *public_id, const xmlChar *system_id);
 static void compile_schema(void);
 static void validate_document(XmlReader *reader);
-static void report_parse_messages(XmlReader *reader);
 static DefinitionElement *copy_element(XmlReader *reader, xmlNodePtr node,
 									   DefinitionElement *parent);
 static void copy_attributes(XmlReader *reader, xmlNodePtr node,
@@ -118,9 +98,7 @@ static void copy_attributes(XmlReader *reader, xmlNodePtr node,
 static void copy_workflow(XmlReader *reader, xmlNodePtr node,
 						  DefinitionElement *element);
 static void remove_insignificant(xmlNodePtr node);
-static char *element_at(XmlReader *reader, int line, int column);
 static char *from_utf8(const char *text);
-static char *from_libxml(const char *text);
 
 #if LIBXML_VERSION < 21300
 static void
@@ -225,7 +203,8 @@ read_document(XmlReader *reader, PgXmlErrorContext *errcxt)
 	}
 	if (reader->doc == NULL || reader->messages.n > 0)
 	{
-		report_parse_messages(reader);
+		report_parse_messages(reader->def, &reader->messages,
+							  reader->source, reader->source_len);
 		return NULL;
 	}
 
@@ -264,37 +243,7 @@ free_resources(XmlReader *reader)
 		xmlFreeParserCtxt(reader->parser);
 }
 
-/* ------------------------------------------------------------- callbacks */
-
-/*
- * Error handler: keep the message.  Runs inside libxml2.
- */
-static void
-collect_message(void *arg, xmlErrorPtr error)
-{
-	XmlMessages *messages = (XmlMessages *) arg;
-	xmlNodePtr	node = (xmlNodePtr) error->node;
-	int			n = messages->n;
-
-	if (error->code == XML_ERR_NO_MEMORY)
-		messages->out_of_memory = true;
-	if (error->level < XML_ERR_ERROR || n >= MAX_XML_MESSAGES)
-		return;
-
-	messages->message[n].code = error->code;
-	messages->message[n].line = error->line;
-	messages->message[n].column = error->int2;
-	if (node != NULL && node->type == XML_ELEMENT_NODE)
-	{
-		strlcpy(messages->message[n].element, (const char *) node->name, NAMEDATALEN);
-		/* copy_element() has left the true line here */
-		if (node->_private != NULL)
-			messages->message[n].line = ((DefinitionElement *) node->_private)->line;
-	}
-	if (error->message != NULL)
-		strlcpy(messages->message[n].what, error->message, XML_MESSAGE_LENGTH);
-	messages->n++;
-}
+/* -------------------------------------------------------------- callback */
 
 /*
  * SAX callback for <!DOCTYPE name: stop before its content is read.  Runs
@@ -367,103 +316,12 @@ validate_document(XmlReader *reader)
 	for (int i = 0; i < messages->n; i++)
 		definition_error(reader->def, ERRCODE_WF_DEFINITION,
 						 messages->message[i].line,
-						 from_libxml(messages->message[i].element),
+						 xml_message_text(messages->message[i].element),
 						 "The language is described by workflows/idflow.rng.",
-						 "%s", from_libxml(messages->message[i].what));
+						 "%s", xml_message_text(messages->message[i].what));
 }
 
-/* --------------------------------------------- documents that don't parse */
-
-/*
- * Report why a document is not well-formed.
- */
-static void
-report_parse_messages(XmlReader *reader)
-{
-	XmlMessages *messages = &reader->messages;
-
-	if (messages->n == 0)
-		definition_error(reader->def, ERRCODE_WF_DEFINITION, 1, NULL,
-						 "A definition is an XML document with the root <Workflow> or <ConfigurationFile>.",
-						 "document is not well-formed");
-
-	for (int i = 0; i < messages->n; i++)
-	{
-		int			line = messages->message[i].line;
-		char	   *text = from_libxml(messages->message[i].what);
-		const char *hint;
-
-		/* one mistake makes several messages; the first is about it */
-		if (i > 0 && line == messages->message[i - 1].line)
-			continue;
-
-		switch (messages->message[i].code)
-		{
-			case XML_ERR_DOCUMENT_EMPTY:
-			case XML_ERR_DOCUMENT_START:
-			case XML_ERR_DOCUMENT_END:
-				hint = "A definition is an XML document with one root, <Workflow> or <ConfigurationFile>.";
-				break;
-			case XML_ERR_TAG_NAME_MISMATCH:
-			case XML_ERR_TAG_NOT_FINISHED:
-			case XML_ERR_GT_REQUIRED:
-				hint = "An element ends with </Name>, or with /> if nothing stands in it.";
-				break;
-			case XML_ERR_LT_IN_ATTRIBUTE:
-				hint = "In an attribute, write &lt; instead of <.";
-				break;
-			case XML_ERR_ENTITYREF_SEMICOL_MISSING:
-			case XML_ERR_NAME_REQUIRED:
-			case XML_ERR_UNDECLARED_ENTITY:
-			case XML_WAR_UNDECLARED_ENTITY:
-				hint = "Write &amp; instead of &, and characters themselves instead of entities.";
-				break;
-			case XML_ERR_ATTRIBUTE_REDEFINED:
-				hint = "An element has each attribute at most once.";
-				break;
-			case XML_ERR_ATTRIBUTE_NOT_STARTED:
-			case XML_ERR_ATTRIBUTE_NOT_FINISHED:
-			case XML_ERR_ATTRIBUTE_WITHOUT_VALUE:
-				hint = "Attributes are written Name=\"value\"; within the value, a quote is written &quot;.";
-				break;
-			default:
-				hint = "A definition must be a well-formed XML document.";
-				break;
-		}
-
-		/* libxml2 would have the option set; we would not */
-		if (strstr(text, "XML_PARSE_HUGE") != NULL)
-		{
-			text = "elements are nested too deeply, or a value is too long";
-
-			hint = "In a definition, elements are nested at most four deep.";
-		}
-
-		definition_error(reader->def, ERRCODE_WF_DEFINITION, line,
-						 element_at(reader, line, messages->message[i].column),
-						 hint, "%s", text);
-	}
-}
-
-/*
- * Return the name of the last tag that begins before a position, without its
- * prefix; NULL if there is none.
- */
-static char *
-element_at(XmlReader *reader, int line, int column)
-{
-	char	   *name = source_tag_before(reader->source, reader->source_len,
-										 line, column);
-	char	   *colon;
-
-	if (name == NULL)
-		return NULL;
-	name = from_libxml(name);
-	colon = strchr(name, ':');
-	return colon ? colon + 1 : name;
-}
-
-/* ------------------------------------------------- documents that do parse */
+/* --------------------------------------------------------------- copying */
 
 /*
  * Copy an element and what stands in it.  Namespaces are checked (there must
@@ -646,29 +504,4 @@ from_utf8(const char *text)
 	char	   *copy = pstrdup(text);
 
 	return pg_any_to_server(copy, strlen(copy), PG_UTF8);
-}
-
-/*
- * The same for a message, which may have been cut in the middle of a
- * character: never fails, and ends on one line.
- */
-static char *
-from_libxml(const char *text)
-{
-	char	   *copy = pstrdup(text);
-	int			len = strlen(copy);
-
-	while (len > 0 && (copy[len - 1] == '\n' || copy[len - 1] == ' '))
-		copy[--len] = '\0';
-
-	if (GetDatabaseEncoding() != PG_UTF8 ||
-		pg_encoding_verifymbstr(PG_UTF8, copy, len) != len)
-	{
-		for (char *p = copy; *p; p++)
-		{
-			if (IS_HIGHBIT_SET(*p))
-				*p = '?';
-		}
-	}
-	return copy;
 }

@@ -13,15 +13,13 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "edit.h"
 #include "idflow.h"
 #include "reading.h"
 
 PG_FUNCTION_INFO_V1(idflow_change_diff_rows);
 
 #define DIFF_COLUMNS 9
-
-/* A change's number as the reports show it. */
-#define CHANGE_ID(request, seq) (((request) << 24) | (seq))
 
 static Datum
 text_or_null(const char *value, bool *isnull)

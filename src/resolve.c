@@ -1,0 +1,368 @@
+/*-------------------------------------------------------------------------
+ *
+ * resolve.c
+ *	  What ends a conflict, or keeps it from arising: resolve and rebase.
+ *
+ * As with any change of a draft, what is settled otherwise than by taking
+ * what is there makes the request's next revision and is reviewed again.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+
+#include "apply.h"
+#include "decide.h"
+#include "edit.h"
+#include "idflow.h"
+#include "task.h"
+
+PG_FUNCTION_INFO_V1(idflow_resolve);
+PG_FUNCTION_INFO_V1(idflow_rebase);
+
+/* Take positions out of a change's images. */
+static void
+image_remove(Image *image, int position)
+{
+	int			k = 0;
+
+	if (image == NULL || image->columns == NULL)
+		return;
+	for (int i = 0; i < image->n; i++)
+	{
+		if (image->columns[i] == position)
+			continue;
+		image->columns[k] = image->columns[i];
+		image->values[k++] = image->values[i];
+	}
+	image->n = k;
+}
+
+/*
+ * After conflicts were settled: a change that is left with nothing goes, and
+ * a request that is left with nothing ends.  Returns whether it goes on.
+ */
+static bool
+still_something(Request *req, Change *change)
+{
+	if (change->operation == CMD_UPDATE && change->new_image->n == 0)
+		change_drop(req, change->seq);
+	else
+		change_update(req, change);
+	if (request_changes(req) != NIL)
+		return true;
+	request_event(req, req->acting, req->acting_via, "Abort", "nothing is left to write");
+	(void) task_close(req, "Aborted", NULL);
+	request_close(req, "aborted");
+	return false;
+}
+
+/* Does any change of the request conflict with the rows as they are now? */
+static bool
+conflicts_remain(Request *req)
+{
+	ListCell   *lc;
+
+	foreach(lc, request_changes(req))
+	{
+		Change	   *change = lfirst(lc);
+		Relation	rel = row_open(change, RowShareLock);
+		UserSwitch	save;
+		List	   *positions;
+		bool		conflict;
+
+		become(&save, requester_role(req), SECURITY_RESTRICTED_OPERATION);
+		conflict = change->operation != CMD_INSERT &&
+			apply_conflicts(change, rel, row_find(rel, change, true), &positions);
+		restore_user(&save);
+		table_close(rel, NoLock);
+		if (conflict)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Who may settle a conflict: the requester, and who has a say in the request.
+ */
+static const char *
+settling_right(Request *req, const char *actor)
+{
+	if (strcmp(req->requester, actor) == 0)
+		return "requester";
+	if (role_is_admin(GetUserId()))
+		return "idflow_admin";
+	for (int position = 1; position <= req->position; position++)
+	{
+		int			here = req->position;
+		const char *state = req->activity_state;
+		const char *via = NULL;
+		Activity   *activity = workflow_activity(req->workflow, position);
+
+		if (!activity->template->is_review)
+			continue;
+		req->position = position;
+		req->activity_state = activity->template->initial_state;
+		via = task_authority(req, actor);
+		req->position = here;
+		req->activity_state = state;
+		if (via)
+			return via;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("\"%s\" may not settle conflicts of request " INT64_FORMAT, actor, req->id),
+			 errhint("Its requester and its reviewers may.")));
+	return NULL;
+}
+
+/*
+ * Whether a change was revised after the last vote, by an earlier resolve of
+ * the same conflict.
+ */
+static bool
+revised_since_review(Request *req)
+{
+	static StorePlan last_vote = {
+		"SELECT pg_catalog.max(revision) FROM idflow.vote WHERE request OPERATOR(pg_catalog.=) $1",
+		1, {INT8OID}
+	};
+	Datum		values[1] = {Int64GetDatum(req->id)};
+	UserSwitch	save;
+	int			revision;
+
+	store_begin(&save);
+	store_exec(&last_vote, values, NULL, false);
+	revision = spi_int32(SPI_tuptable->vals[0], 1);
+	store_end(&save);
+	return revision > 0 && revision < req->revision;
+}
+
+/*
+ * idflow_resolve: end a conflict column by column.
+ */
+Datum
+idflow_resolve(PG_FUNCTION_ARGS)
+{
+	int64		id = int64_argument(fcinfo, 0, "request");
+	int64		change_id = int64_argument(fcinfo, 1, "change");
+	const char *actor = actor_name();
+	Request    *req = load_request(id);
+	Change	   *change;
+	Relation	rel;
+	HeapTuple	live;
+	Jsonb	   *resolution;
+	List	   *positions;
+	ListCell   *lc;
+	bool		review = false;
+	UserSwitch	save;
+	Event	   *event;
+	int			nest;
+
+	req->acting = actor;
+	req->acting_via = settling_right(req, actor);
+	if (strcmp(req->state, "conflict") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_WF_REQUEST_STATE),
+				 errmsg("request " INT64_FORMAT " is %s, not in conflict", id, req->state)));
+	if (PG_ARGISNULL(2))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", "resolution")));
+	resolution = PG_GETARG_JSONB_P(2);
+	if (!JB_ROOT_IS_OBJECT(resolution))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must be a JSON object", "resolution"),
+				 errhint("Write {\"column\": \"live\" | \"draft\" | \"base\"}.")));
+	change = change_by_id(req, change_id);
+	rel = row_open(change, RowShareLock);
+
+	become(&save, requester_role(req), SECURITY_RESTRICTED_OPERATION);
+	live = row_find(rel, change, true);
+	(void) apply_conflicts(change, rel, live, &positions);
+	restore_user(&save);
+
+	nest = transmission_modes_begin();
+	foreach(lc, object_keys(resolution))
+	{
+		const char *name = lfirst(lc);
+		int			position = layout_position(change->layout, name);
+		JsonbValue	v;
+		JsonbValue *value = getKeyJsonValueFromContainer(&resolution->root, name, strlen(name), &v);
+		char	   *choice = value && value->type == jbvString ?
+			pnstrdup(value->val.string.val, value->val.string.len) : "";
+		bool		found;
+		const char *base = image_value(change->old_image, position, &found);
+
+		if (!found)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("change " INT64_FORMAT " does not touch column \"%s\"", change_id, name)));
+		if (strcmp(choice, "live") == 0)
+		{
+			if (change->operation == CMD_DELETE)
+			{
+				/* somebody's newer value stays, so the row does */
+				change_drop(req, change->seq);
+				change = NULL;
+				break;
+			}
+			/* to drop what nobody else changed is to draft something else */
+			if (live && !list_member_int(positions, position))
+				review = true;
+			image_remove(change->old_image, position);
+			image_remove(change->new_image, position);
+		}
+		else if (strcmp(choice, "draft") == 0 || strcmp(choice, "base") == 0)
+		{
+			if (live == NULL)
+				ereport(ERROR,
+						(errcode(ERRCODE_WF_REQUEST_STATE),
+						 errmsg("the row is gone, so only \"live\" can resolve the conflict"),
+						 errhint("Withdraw the request, or resolve its columns to \"live\".")));
+			if (strcmp(choice, "base") == 0 && change->operation == CMD_DELETE)
+				ereport(ERROR,
+						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						 errmsg("a deletion can't be resolved to \"base\""),
+						 errhint("Use \"live\" to keep the row or \"draft\" to delete it.")));
+			if (strcmp(choice, "base") == 0)
+				image_set(change->new_image, position, base);
+			image_set(change->old_image, position,
+					  row_text(rel, live, row_attnum(change->layout, rel, position, false)));
+			review = true;
+		}
+		else
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("column \"%s\" can't be resolved to \"%s\"", name, choice),
+					 errhint("Write \"live\", \"draft\" or \"base\".")));
+	}
+	transmission_modes_end(nest);
+
+	event = request_event(req, actor, req->acting_via, "Resolve", NULL);
+	event->data = json_from_text(psprintf("{\"change\": " INT64_FORMAT ", \"resolution\": %s}", change_id,
+										  JsonbToCString(NULL, &resolution->root, 0)));
+	if (review)
+	{
+		req->revision++;
+		if (change)
+			change->revision = req->revision;
+	}
+	table_close(rel, NoLock);
+	if (change ? still_something(req, change) : request_changes(req) != NIL)
+	{
+		if (!conflicts_remain(req))
+		{
+			/* anything but taking what is there is reviewed again */
+			if (review || revised_since_review(req))
+				engine_review_again(req);
+			else
+				engine_apply_again(req);
+		}
+	}
+	else if (change == NULL)
+	{
+		request_event(req, actor, req->acting_via, "Abort", "nothing is left to write");
+		request_close(req, "aborted");
+	}
+	request_write(req);
+	PG_RETURN_TEXT_P(cstring_to_text(req->state));
+}
+
+/*
+ * idflow_rebase: base the drafts of a request on the rows as they are now.
+ * Touched columns keep their drafted values; those that the row already has
+ * drop out.  What moved is in the event.
+ */
+Datum
+idflow_rebase(PG_FUNCTION_ARGS)
+{
+	int64		id = int64_argument(fcinfo, 0, "request");
+	const char *actor = actor_name();
+	Request    *req = load_request(id);
+	StringInfoData moved;
+	bool		any = false;
+	ListCell   *lc;
+	Event	   *event;
+	bool		in_conflict = strcmp(req->state, "conflict") == 0;
+
+	req->acting = actor;
+	req->acting_via = req->workflow ? settling_right(req, actor) : "requester";
+	if (req->workflow == NULL)
+		require_own(req, actor, "rebase");
+	if (!in_conflict && strcmp(req->state, "open") != 0 && strcmp(req->state, "draft") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_WF_REQUEST_STATE),
+				 errmsg("request " INT64_FORMAT " is %s and can't be rebased", id, req->state)));
+
+	initStringInfo(&moved);
+	appendStringInfoChar(&moved, '{');
+	foreach(lc, list_copy(request_changes(req)))
+	{
+		Change	   *change = lfirst(lc);
+		Relation	rel;
+		HeapTuple	live;
+		List	   *positions;
+		ListCell   *lp;
+		UserSwitch	save;
+		int			nest;
+		bool		conflict;
+
+		if (change->operation == CMD_INSERT)
+			continue;
+		rel = row_open(change, RowShareLock);
+		become(&save, requester_role(req), SECURITY_RESTRICTED_OPERATION);
+		live = row_find(rel, change, true);
+		conflict = apply_conflicts(change, rel, live, &positions);
+		restore_user(&save);
+		if (conflict && live == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_WF_REQUEST_STATE),
+					 errmsg("the row of change " INT64_FORMAT " is gone", CHANGE_ID(req->id, change->seq)),
+					 errhint("Resolve its columns to \"live\", or withdraw the request.")));
+		if (conflict)
+		{
+			any = true;
+			if (moved.len > 1)
+				appendStringInfoString(&moved, ", ");
+			appendStringInfo(&moved, "\"" INT64_FORMAT "\": [", CHANGE_ID(req->id, change->seq));
+			nest = transmission_modes_begin();
+			foreach(lp, positions)
+			{
+				int			position = lfirst_int(lp);
+
+				if (foreach_current_index(lp) > 0)
+					appendStringInfoString(&moved, ", ");
+				escape_json(&moved, change->layout->names[position - 1]);
+				image_set(change->old_image, position,
+						  row_text(rel, live, row_attnum(change->layout, rel, position, false)));
+			}
+			transmission_modes_end(nest);
+			appendStringInfoChar(&moved, ']');
+			change->revision = req->revision + 1;
+			change_update(req, change);
+		}
+		table_close(rel, NoLock);
+	}
+	appendStringInfoChar(&moved, '}');
+
+	if (any || in_conflict)
+	{
+		event = request_event(req, actor, req->acting_via, "Rebase", NULL);
+		event->data = json_from_text(psprintf("{\"moved\": %s}", moved.data));
+	}
+	if (any)
+		next_revision(req);
+	if (in_conflict)
+		engine_review_again(req);
+	if (any || in_conflict)
+		request_write(req);
+	PG_RETURN_TEXT_P(cstring_to_text(req->state));
+}
