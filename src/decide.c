@@ -219,7 +219,6 @@ task_act(int64 task, const char *verb, const char *comment, const char *to_actor
 	Activity   *activity = request_activity(req);
 	const char *to;
 	const char *via = require_authority_for(req, actor, verb, &to);
-	Event	   *event;
 	bool		approving = strcmp(verb, "Approve") == 0;
 
 	req->acting = actor;
@@ -233,12 +232,10 @@ task_act(int64 task, const char *verb, const char *comment, const char *to_actor
 				 errdetail("It is at revision %d, not %d.", req->revision, revision),
 				 errhint("Look at idflow.change_diff again and decide on what it says now.")));
 
-	event = request_event(req, actor, via,
-						  template_transition_name(activity->template, req->activity_state, verb),
-						  comment);
-	event->from_state = request_full_state(req);
-	req->activity_state = to;
-	event->to_state = request_full_state(req);
+	event_moves(request_event(req, actor, via,
+							  template_transition_name(activity->template, req->activity_state, verb),
+							  comment),
+				req, to);
 
 	if (template_state_kind(to) == TEMPLATE_STATE_PENDING)
 	{
@@ -382,8 +379,7 @@ idflow_release(PG_FUNCTION_ARGS)
 		refuse_foreign_claim(req, task, claimant, actor);
 	store_claim(task, NULL);
 	request_event(req, actor, strcmp(claimant, actor) == 0 ? "claim" : "idflow_admin", "Release", NULL);
-	request_write(req);
-	PG_RETURN_TEXT_P(cstring_to_text(req->state));
+	return request_done(req);
 }
 
 /*
@@ -411,8 +407,7 @@ idflow_add_candidate(PG_FUNCTION_ARGS)
 	json_pair(&data, "principal", principal);
 	appendStringInfoChar(&data, '}');
 	event->data = json_from_text(data.data);
-	request_write(req);
-	PG_RETURN_TEXT_P(cstring_to_text(req->state));
+	return request_done(req);
 }
 
 /*
@@ -429,8 +424,7 @@ idflow_reassign(PG_FUNCTION_ARGS)
 	req->acting_via = "idflow_admin";
 	request_event(req, actor, "idflow_admin", "Reassign", NULL);
 	task_candidates_again(req);
-	request_write(req);
-	PG_RETURN_TEXT_P(cstring_to_text(req->state));
+	return request_done(req);
 }
 
 /* A task of a call on many, and what came of it. */

@@ -16,7 +16,8 @@
 static int	definition_max_size = 1024;
 
 static void add_message(Definition *def, bool is_error, int sqlstate, int line,
-						const char *element, const char *hint, char *text);
+						const char *element, const char *hint, const char *fmt,
+						va_list args) pg_attribute_printf(7, 0);
 static int	compare_lines(const ListCell *a, const ListCell *b);
 static WorkflowDefinition *build_workflow(DefinitionElement *element);
 static ActivityDefinition *build_activity(DefinitionElement *element);
@@ -92,22 +93,11 @@ void
 definition_error(Definition *def, int sqlstate, int line, const char *element,
 				 const char *hint, const char *fmt,...)
 {
-	StringInfoData buf;
+	va_list		args;
 
-	initStringInfo(&buf);
-	for (;;)
-	{
-		va_list		args;
-		int			needed;
-
-		va_start(args, fmt);
-		needed = appendStringInfoVA(&buf, fmt, args);
-		va_end(args);
-		if (needed == 0)
-			break;
-		enlargeStringInfo(&buf, needed);
-	}
-	add_message(def, true, sqlstate, line, element, hint, buf.data);
+	va_start(args, fmt);
+	add_message(def, true, sqlstate, line, element, hint, fmt, args);
+	va_end(args);
 }
 
 /*
@@ -117,29 +107,19 @@ void
 definition_warning(Definition *def, int line, const char *element,
 				   const char *hint, const char *fmt,...)
 {
-	StringInfoData buf;
+	va_list		args;
 
-	initStringInfo(&buf);
-	for (;;)
-	{
-		va_list		args;
-		int			needed;
-
-		va_start(args, fmt);
-		needed = appendStringInfoVA(&buf, fmt, args);
-		va_end(args);
-		if (needed == 0)
-			break;
-		enlargeStringInfo(&buf, needed);
-	}
-	add_message(def, false, 0, line, element, hint, buf.data);
+	va_start(args, fmt);
+	add_message(def, false, 0, line, element, hint, fmt, args);
+	va_end(args);
 }
 
 static void
 add_message(Definition *def, bool is_error, int sqlstate, int line,
-			const char *element, const char *hint, char *text)
+			const char *element, const char *hint, const char *fmt, va_list args)
 {
 	DefinitionMessage *message;
+	StringInfoData text;
 
 	if (is_error)
 		def->nerrors++;
@@ -150,13 +130,27 @@ add_message(Definition *def, bool is_error, int sqlstate, int line,
 	if ((is_error ? def->nerrors : def->nwarnings) > DEFINITION_MAX_MESSAGES)
 		return;
 
+	initStringInfo(&text);
+	for (;;)
+	{
+		va_list		again;
+		int			needed;
+
+		va_copy(again, args);
+		needed = appendStringInfoVA(&text, fmt, again);
+		va_end(again);
+		if (needed == 0)
+			break;
+		enlargeStringInfo(&text, needed);
+	}
+
 	message = palloc0(sizeof(DefinitionMessage));
 	message->number = def->nerrors + def->nwarnings;
 	message->is_error = is_error;
 	message->sqlstate = sqlstate;
 	message->line = line;
 	message->element = element && element[0] ? element : NULL;
-	message->message = text;
+	message->message = text.data;
 
 	message->hint = hint;
 	def->messages = lappend(def->messages, message);

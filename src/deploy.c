@@ -44,6 +44,27 @@ static Datum options_datum(List *options);
 static Datum actors_datum(List *actors);
 
 /*
+ * What deploy and validate begin with: the result is set up, and the
+ * definition, which is the first argument, xml or text, is read in a memory
+ * context of its own, which becomes the current one.
+ */
+static Definition *
+read_argument(FunctionCallInfo fcinfo)
+{
+	text	   *definition;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("definition must not be null")));
+	InitMaterializedSRF(fcinfo, 0);
+	MemoryContextSwitchTo(AllocSetContextCreate(CurrentMemoryContext, "idflow definition",
+												ALLOCSET_DEFAULT_SIZES));
+	definition = PG_GETARG_TEXT_PP(0);
+	return definition_read(VARDATA_ANY(definition), VARSIZE_ANY_EXHDR(definition));
+}
+
+/*
  * idflow.deploy(definition xml) RETURNS SETOF idflow.workflow: make each
  * workflow of the definition a new version, unless its newest version says
  * the same already, and return the versions.
@@ -52,27 +73,12 @@ Datum
 idflow_deploy(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	MemoryContext context;
-	MemoryContext oldcontext;
-	Definition *def;
-	xmltype    *xml;
+	MemoryContext oldcontext = CurrentMemoryContext;
+	Definition *def = read_argument(fcinfo);
 	char	   *deployer;
 	UserSwitch	saved;
 	ListCell   *lc;
 
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("definition must not be null")));
-
-	InitMaterializedSRF(fcinfo, 0);
-
-	context = AllocSetContextCreate(CurrentMemoryContext, "idflow definition",
-									ALLOCSET_DEFAULT_SIZES);
-	oldcontext = MemoryContextSwitchTo(context);
-
-	xml = PG_GETARG_XML_P(0);
-	def = definition_read(VARDATA(xml), VARSIZE(xml) - VARHDRSZ);
 	report_messages(def);
 
 	PreventCommandDuringRecovery("idflow.deploy()");
@@ -92,8 +98,7 @@ idflow_deploy(PG_FUNCTION_ARGS)
 
 	store_end(&saved);
 
-	MemoryContextSwitchTo(oldcontext);
-	MemoryContextDelete(context);
+	MemoryContextDelete(MemoryContextSwitchTo(oldcontext));
 
 	return (Datum) 0;
 }
@@ -106,25 +111,9 @@ Datum
 idflow_validate(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	MemoryContext context;
-	MemoryContext oldcontext;
-	Definition *def;
-	text	   *definition;
+	MemoryContext oldcontext = CurrentMemoryContext;
+	Definition *def = read_argument(fcinfo);
 	ListCell   *lc;
-
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("definition must not be null")));
-
-	InitMaterializedSRF(fcinfo, 0);
-
-	context = AllocSetContextCreate(CurrentMemoryContext, "idflow definition",
-									ALLOCSET_DEFAULT_SIZES);
-	oldcontext = MemoryContextSwitchTo(context);
-
-	definition = PG_GETARG_TEXT_PP(0);
-	def = definition_read(VARDATA_ANY(definition), VARSIZE_ANY_EXHDR(definition));
 
 	foreach(lc, def->messages)
 	{
@@ -159,8 +148,7 @@ idflow_validate(PG_FUNCTION_ARGS)
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 
-	MemoryContextSwitchTo(oldcontext);
-	MemoryContextDelete(context);
+	MemoryContextDelete(MemoryContextSwitchTo(oldcontext));
 
 	return (Datum) 0;
 }

@@ -300,9 +300,7 @@ idflow_save(PG_FUNCTION_ARGS)
 	event = request_event(req, actor, via,
 						  template_transition_name(request_activity(req)->template,
 												   req->activity_state, "Save"), comment);
-	event->from_state = request_full_state(req);
-	req->activity_state = to;
-	event->to_state = request_full_state(req);
+	event_moves(event, req, to);
 
 	/* keyed by change where the first member is an object under a number */
 	keys = object_keys(edits);
@@ -336,6 +334,5 @@ idflow_save(PG_FUNCTION_ARGS)
 	next_revision(req);
 	event->data = json_from_text(psprintf("{\"revision\": %d, \"digests\": %s}", req->revision,
 										  image_digests(req)));
-	request_write(req);
-	PG_RETURN_TEXT_P(cstring_to_text(req->state));
+	return request_done(req);
 }

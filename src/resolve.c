@@ -272,8 +272,7 @@ idflow_resolve(PG_FUNCTION_ARGS)
 		request_event(req, actor, req->acting_via, "Abort", "nothing is left to write");
 		request_close(req, "aborted");
 	}
-	request_write(req);
-	PG_RETURN_TEXT_P(cstring_to_text(req->state));
+	return request_done(req);
 }
 
 /*

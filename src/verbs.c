@@ -90,10 +90,43 @@ require_own(Request *req, const char *actor, const char *what)
 				 errdetail("It was made by \"%s\".", req->requester)));
 }
 
-static const char *
-own_via(Request *req, const char *actor)
+/*
+ * Lock a request for a verb of its requester or of an admin, who moves it now.
+ */
+static Request *
+load_own(int64 id, const char *what)
 {
-	return strcmp(req->requester, actor) == 0 ? "requester" : "idflow_admin";
+	const char *actor = actor_name();
+	Request    *req = load_request(id);
+
+	require_own(req, actor, what);
+	req->acting = actor;
+	req->acting_via = strcmp(req->requester, actor) == 0 ? "requester" : "idflow_admin";
+	return req;
+}
+
+/*
+ * event_moves: an event takes the activity to another state, where the request
+ * stands at an activity.
+ */
+void
+event_moves(Event *event, Request *req, const char *to)
+{
+	event->from_state = request_full_state(req);
+	if (req->activity_state)
+		req->activity_state = to;
+	event->to_state = request_full_state(req);
+}
+
+/*
+ * request_done: write back a request that a verb has moved; returns its state,
+ * for SQL.
+ */
+Datum
+request_done(Request *req)
+{
+	request_write(req);
+	return PointerGetDatum(cstring_to_text(req->state));
 }
 
 /*
@@ -137,11 +170,10 @@ idflow_begin_request(PG_FUNCTION_ARGS)
 }
 
 static Request *
-load_own_draft(int64 id, const char *actor)
+load_own_draft(int64 id)
 {
-	Request    *req = load_request(id);
+	Request    *req = load_own(id, "change");
 
-	require_own(req, actor, "change");
 	if (strcmp(req->state, "draft") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_WF_REQUEST_STATE),
@@ -157,11 +189,10 @@ Datum
 idflow_resume_request(PG_FUNCTION_ARGS)
 {
 	int64		id = int64_argument(fcinfo, 0, "request");
-	const char *actor = actor_name();
+	Request    *req = load_own_draft(id);
 
-	(void) load_own_draft(id, actor);
 	collect_into(id);
-	remember_request(actor, id);
+	remember_request(req->acting, id);
 	PG_RETURN_VOID();
 }
 
@@ -172,9 +203,7 @@ Datum
 idflow_submit(PG_FUNCTION_ARGS)
 {
 	int64		id = int64_argument(fcinfo, 0, "request");
-	char	   *comment = text_argument(fcinfo, 1);
-	const char *actor = actor_name();
-	Request    *req = load_own_draft(id, actor);
+	Request    *req = load_own_draft(id);
 	Change	   *first;
 
 	if (request_changes(req) == NIL)
@@ -182,15 +211,12 @@ idflow_submit(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_WF_REQUEST_STATE),
 				 errmsg("request " INT64_FORMAT " has no changes", id),
 				 errhint("Write to an attached table first, or withdraw the request.")));
-	req->acting = actor;
-	req->acting_via = own_via(req, actor);
-	request_event(req, actor, req->acting_via, "Submit", comment);
+	request_event(req, req->acting, req->acting_via, "Submit", text_argument(fcinfo, 1));
 	if (collecting_request() == id)
 		collect_into(0);
 	first = linitial(req->changes);
 	engine_start(req, workflow_current(linitial(first->gates), false));
-	request_write(req);
-	PG_RETURN_TEXT_P(cstring_to_text(req->state));
+	return request_done(req);
 }
 
 /*
@@ -200,27 +226,20 @@ Datum
 idflow_withdraw(PG_FUNCTION_ARGS)
 {
 	int64		id = int64_argument(fcinfo, 0, "request");
-	char	   *comment = text_argument(fcinfo, 1);
-	const char *actor = actor_name();
-	Request    *req = load_request(id);
-	Event	   *event;
+	Request    *req = load_own(id, "withdraw");
 
-	require_own(req, actor, "withdraw");
 	if (request_is_closed(req))
 		ereport(ERROR,
 				(errcode(ERRCODE_WF_REQUEST_STATE),
 				 errmsg("request " INT64_FORMAT " is %s and can't be withdrawn", id, req->state)));
-	event = request_event(req, actor, own_via(req, actor), "Withdraw", comment);
-	event->from_state = request_full_state(req);
-	if (req->activity_state)
-		req->activity_state = STATE_ABORTED;
-	event->to_state = request_full_state(req);
+	event_moves(request_event(req, req->acting, req->acting_via, "Withdraw",
+							  text_argument(fcinfo, 1)),
+				req, STATE_ABORTED);
 	(void) task_close(req, "Aborted", NULL);
 	if (collecting_request() == id)
 		collect_into(0);
 	request_close(req, "aborted");
-	request_write(req);
-	PG_RETURN_TEXT_P(cstring_to_text(req->state));
+	return request_done(req);
 }
 
 /*
@@ -256,29 +275,22 @@ Datum
 idflow_purge(PG_FUNCTION_ARGS)
 {
 	int64		id = int64_argument(fcinfo, 0, "request");
-	const char *actor = actor_name();
-	Request    *req = load_request(id);
+	Request    *req = load_own(id, "purge");
 	Datum		values[1] = {Int64GetDatum(id)};
 	UserSwitch	save;
-	Event	   *event;
 
-	require_own(req, actor, "purge");
 	if (strcmp(req->state, "aborted") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_WF_REQUEST_STATE),
 				 errmsg("request " INT64_FORMAT " is %s; only an aborted one can be purged", id, req->state)));
-	event = request_event(req, actor, own_via(req, actor), "Purge", NULL);
-	event->from_state = request_full_state(req);
-	if (req->activity_state)
-		req->activity_state = STATE_PURGED;
-	event->to_state = request_full_state(req);
+	event_moves(request_event(req, req->acting, req->acting_via, "Purge", NULL),
+				req, STATE_PURGED);
 	store_begin(&save);
 	store_exec(&blank_images, values, NULL, false);
 	store_end(&save);
 	req->title = NULL;
 	request_close(req, "purged");
-	request_write(req);
-	PG_RETURN_TEXT_P(cstring_to_text(req->state));
+	return request_done(req);
 }
 
 /*
@@ -288,20 +300,15 @@ Datum
 idflow_retry(PG_FUNCTION_ARGS)
 {
 	int64		id = int64_argument(fcinfo, 0, "request");
-	const char *actor = actor_name();
-	Request    *req = load_request(id);
+	Request    *req = load_own(id, "retry");
 
-	require_own(req, actor, "retry");
 	if (strcmp(req->state, "failed") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_WF_REQUEST_STATE),
 				 errmsg("request " INT64_FORMAT " is %s, not failed", id, req->state)));
-	req->acting = actor;
-	req->acting_via = own_via(req, actor);
-	request_event(req, actor, req->acting_via, "Retry", NULL);
+	request_event(req, req->acting, req->acting_via, "Retry", NULL);
 	engine_apply_again(req);
-	request_write(req);
-	PG_RETURN_TEXT_P(cstring_to_text(req->state));
+	return request_done(req);
 }
 
 /*
