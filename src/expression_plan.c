@@ -29,6 +29,7 @@
 #include "expression_plan.h"
 #include "expression_query.h"
 #include "idflow.h"
+#include "plancache.h"
 
 static const char *const request_fields[] = {"id", "requester", "subject", "title", "workflow"};
 
@@ -250,7 +251,7 @@ forget_expression(ExpressionEntry *entry)
 	if (context)
 		MemoryContextDelete(context);
 	if (plan)
-		SPI_freeplan(plan);
+		plan_bury(plan);		/* an outer call may be running it */
 }
 
 /*

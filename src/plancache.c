@@ -72,8 +72,8 @@ plan_key(PlanKey *key, Oid relid, const char *name)
 	key->hash2 = (uint32) (hash >> 32);
 }
 
-/* Put a plan aside until plan_free_dead(). */
-static void
+/* plan_bury: put a plan aside until plan_free_dead(). */
+void
 plan_bury(SPIPlanPtr plan)
 {
 	DeadPlan   *dead = MemoryContextAlloc(TopMemoryContext, sizeof(DeadPlan));

@@ -5,6 +5,7 @@
 #include "idflow.h"
 
 extern SPIPlanPtr plan_lookup(Oid relid, const char *name);
+extern void plan_bury(SPIPlanPtr plan);
 extern void plan_free_dead(void);
 extern void plan_keep(Oid relid, const char *name, SPIPlanPtr plan);
 
