@@ -1,11 +1,12 @@
 -- INSERT ... ON CONFLICT at gates: drafted is what would be inserted, and what
 -- would be updated if updates are gated; the rest is done at once.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS idflow;
-RESET client_min_messages;
+SELECT current_database() AS home, current_user AS me \gset
+CREATE DATABASE idflow_on_conflict;
+\c idflow_on_conflict
+\set SHOW_CONTEXT never
+CREATE EXTENSION idflow;
 CREATE ROLE oc_app LOGIN;
 CREATE ROLE oc_boss LOGIN;
-SELECT current_user AS me \gset
 CREATE SCHEMA oc;
 GRANT USAGE ON SCHEMA oc TO PUBLIC;
 CREATE TABLE oc.stock (
@@ -156,10 +157,6 @@ INSERT INTO oc.stock VALUES (1, 'x', 10) ON CONFLICT (id) DO UPDATE SET n = 10;
 \c - oc_app
 INSERT INTO oc.stock VALUES (100, 'hundred', 10) ON CONFLICT (id) DO UPDATE SET n = 10;
 
-\c - :me
-SET client_min_messages = warning;
-SELECT count(idflow.detach(workflow, target, true)) FROM (SELECT DISTINCT workflow, target FROM idflow.gate WHERE target IN ('oc.stock'::regclass, 'oc.part'::regclass)) g;
-DROP SCHEMA oc CASCADE;
-DROP FUNCTION public.decide(), public.open_drafts();
-DROP OWNED BY oc_app, oc_boss;
+\c :home :me
+DROP DATABASE idflow_on_conflict WITH (FORCE);
 DROP ROLE oc_app, oc_boss;

@@ -1,10 +1,11 @@
 -- Drafted rows are counted, and returned by RETURNING, as if they were written.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS idflow;
-RESET client_min_messages;
+SELECT current_database() AS home, current_user AS me \gset
+CREATE DATABASE idflow_returning;
+\c idflow_returning
+\set SHOW_CONTEXT never
+CREATE EXTENSION idflow;
 CREATE ROLE rt_app LOGIN;
 CREATE ROLE rt_boss LOGIN;
-SELECT current_user AS me, current_database() AS db \gset
 CREATE SCHEMA rt;
 GRANT USAGE ON SCHEMA rt TO PUBLIC;
 CREATE TABLE rt.item (
@@ -252,10 +253,6 @@ WITH w AS (INSERT INTO rt.item (name, price) SELECT repeat(g::text, 10), 1000 + 
 	SELECT count(*), count(DISTINCT id), bool_and(name = repeat((price - 1000)::text, 10)) AS in_step, min(price), max(price) FROM w;
 \set QUIET on
 
-\c - :me
-SET client_min_messages = warning;
-SELECT count(idflow.detach(workflow, target, true)) FROM idflow.gate WHERE target = 'rt.item'::regclass;
-DROP SCHEMA rt CASCADE;
-DROP FUNCTION public.approve_all(), public.explained(text), public.explained_json(text);
-DROP OWNED BY rt_app, rt_boss;
+\c :home :me
+DROP DATABASE idflow_returning WITH (FORCE);
 DROP ROLE rt_app, rt_boss;
