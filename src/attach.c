@@ -13,11 +13,13 @@
 #include "access/table.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
 #include "commands/tablecmds.h"
 #include "commands/trigger.h"
 #include "common/hashfn.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/formatting.h"
@@ -77,6 +79,26 @@ idflow_attach(PG_FUNCTION_ARGS)
 }
 
 /*
+ * Whether the table's clients will see drafted rows counted and returned is a
+ * matter of the library being there before they write.  Say so, once a
+ * session, where it will not be.
+ */
+static void
+tell_of_preloading(Relation rel)
+{
+	static bool told = false;
+
+	if (told || library_is_preloaded())
+		return;
+	told = true;
+	ereport(NOTICE,
+			(errmsg("sessions that do not preload idflow will count rows drafted at table \"%s\" as not written",
+					RelationGetRelationName(rel)),
+			 errhint("ALTER DATABASE %s SET session_preload_libraries = 'idflow' makes new sessions count and return them.",
+					 quote_identifier(get_database_name(MyDatabaseId)))));
+}
+
+/*
  * Put gates of a workflow on a table, one per operation, in place of those
  * that it has there.  operations is as attach_operations() returns it;
  * condition may be NULL, columns NIL.
@@ -117,6 +139,7 @@ attach_workflow(const char *workflow, Oid relid, List *operations,
 	}
 	create_truncate_triggers(relid, relids);
 	forget_gates_off(relids);
+	tell_of_preloading(rel);
 
 	table_close(rel, NoLock);
 }

@@ -20,6 +20,7 @@
 #include "tcop/utility.h"
 #include "utils/guc.h"
 #include "utils/portal.h"
+#include "utils/varlena.h"
 
 #include "apply.h"
 #include "compat.h"
@@ -136,6 +137,42 @@ loaded_by_gate(void)
 {
 	if (query_frames == NULL && loading_stmt && setting_count_drafts)
 		SetConfigOption("idflow.count_drafts", "off", PGC_USERSET, PGC_S_DYNAMIC_DEFAULT);
+}
+
+/* Whether a list of libraries, as in a preload setting, names this one. */
+static bool
+list_names_idflow(const char *libraries)
+{
+	List	   *names;
+	ListCell   *lc;
+
+	if (libraries == NULL || !SplitDirectoriesString(pstrdup(libraries), ',', &names))
+		return false;
+	foreach(lc, names)
+	{
+		char	   *name = lfirst(lc);
+		char	   *slash = strrchr(name, '/');
+		size_t		len;
+
+		if (slash)
+			name = slash + 1;
+		len = strcspn(name, ".");
+		if (len == strlen("idflow") && strncmp(name, "idflow", len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * library_is_preloaded: whether sessions like this one load the library when
+ * they start.
+ */
+bool
+library_is_preloaded(void)
+{
+	return list_names_idflow(session_preload_libraries_string) ||
+		list_names_idflow(shared_preload_libraries_string) ||
+		list_names_idflow(local_preload_libraries_string);
 }
 
 /*

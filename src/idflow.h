@@ -63,6 +63,7 @@ extern PlannedStmt *executing_statement(void);
 extern void loading_statement_end(void);
 extern int	executor_depth(void);
 extern void loaded_by_gate(void);
+extern bool library_is_preloaded(void);
 struct Wrapper;
 extern struct Wrapper *running_wrapper(void);
 extern struct Wrapper *set_running_wrapper(struct Wrapper *wrapper);

@@ -199,13 +199,22 @@ BEGIN
 		LEFT JOIN pg_available_extensions() v ON v.name = x.extname
 		WHERE x.extname = 'idflow';
 
+	/* what sessions will have, and what this one has: the setting is known once the library is loaded */
 	RETURN QUERY
 		SELECT 'preload'::text, CASE WHEN p.loaded THEN 'ok' ELSE 'info' END,
 			   CASE WHEN p.loaded THEN 'The library is loaded when a session starts.'
-					ELSE 'The library is loaded by a session''s first use of idflow.' END,
-			   CASE WHEN NOT p.loaded THEN 'Add idflow to session_preload_libraries, so that its settings are known from the start.' END
-		FROM (SELECT (current_setting('session_preload_libraries') || ',' || current_setting('shared_preload_libraries'))
+					ELSE 'The library is loaded by a session''s first use of idflow, and clients see drafted rows as not written.' END,
+			   CASE WHEN NOT p.loaded THEN format('ALTER DATABASE %I SET session_preload_libraries = ''idflow'';', current_database()) END
+		FROM (SELECT (current_setting('session_preload_libraries') || ',' || current_setting('shared_preload_libraries') || ',' || current_setting('local_preload_libraries'))
 					 ~ '(^|[,/[:space:]"])idflow($|[.,[:space:]"])' AS loaded) p;
+
+	RETURN QUERY
+		SELECT 'count_drafts'::text, CASE c.setting WHEN 'on' THEN 'ok' ELSE 'info' END,
+			   CASE c.setting WHEN 'on' THEN 'In this session drafted rows are counted, and returned by RETURNING.'
+							  WHEN 'off' THEN 'In this session drafted rows count as not written, and RETURNING leaves them out.'
+							  ELSE 'The library is not loaded in this session.' END,
+			   CASE c.setting WHEN 'off' THEN 'SET idflow.count_drafts = on;' END
+		FROM (SELECT (SELECT s.setting FROM pg_settings s WHERE s.name = 'idflow.count_drafts') AS setting) c;
 
 	RETURN QUERY
 		SELECT 'actor'::text, 'info'::text,
