@@ -165,6 +165,16 @@ BEGIN
 			   'Deploy the workflow again, as another role.'::text
 		FROM (SELECT DISTINCT ON (x.name) x.name, x.deployed_by FROM idflow.workflow x ORDER BY x.name, x.version DESC) w
 		WHERE NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = w.deployed_by)
+		UNION ALL
+		-- older versions matter as long as requests are on them
+		SELECT 'workflow'::text, 'error'::text,
+			   format('Role %s, as which the expressions of version %s of workflow %s run, does not exist, and open requests are on that version.',
+					  w.deployed_by, w.version, w.name),
+			   format('CREATE ROLE %I; the requests keep their version.', w.deployed_by)
+		FROM idflow.workflow w
+		WHERE NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = w.deployed_by)
+		  AND EXISTS (SELECT FROM idflow.workflow x WHERE x.name = w.name AND x.version > w.version)
+		  AND EXISTS (SELECT FROM idflow.request q WHERE q.workflow_id = w.id AND q.closed_at IS NULL)
 		ORDER BY 3;
 	IF NOT FOUND THEN
 		RETURN QUERY SELECT 'workflow'::text, 'ok'::text, 'Every attached workflow is deployed, and its role exists.'::text, NULL::text;
