@@ -19,7 +19,6 @@
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/varlena.h"
 
@@ -126,9 +125,7 @@ actor_from_function(void)
 	{
 		if (SPI_connect() != SPI_OK_CONNECT)
 			elog(ERROR, "could not connect to SPI");
-		become(&save, InSecurityRestrictedOperation() ? GetUserId() : GetOuterUserId(), 0);
-		nestlevel = NewGUCNestLevel();
-		set_if_different("search_path", "pg_catalog, pg_temp");
+		nestlevel = become_pinned(&save, InSecurityRestrictedOperation() ? GetUserId() : GetOuterUserId(), 0);
 
 		if (SPI_execute_plan(actor_function_plan(), NULL, NULL, true, 1) == SPI_OK_SELECT &&
 			SPI_processed == 1)
@@ -139,8 +136,7 @@ actor_from_function(void)
 				result = MemoryContextStrdup(caller, value);
 		}
 
-		AtEOXact_GUC(false, nestlevel);
-		restore_user(&save);
+		restore_pinned(&save, nestlevel);
 		SPI_finish();
 	}
 	PG_FINALLY();

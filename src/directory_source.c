@@ -21,7 +21,6 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
@@ -333,9 +332,7 @@ directory_ask(DirectoryQuery query, const char *arg1, const char *arg2,
 
 		if (SPI_connect() != SPI_OK_CONNECT)
 			elog(ERROR, "could not connect to SPI");
-		become(&save, roleid, SECURITY_RESTRICTED_OPERATION);
-		nestlevel = NewGUCNestLevel();
-		set_if_different("search_path", "pg_catalog, pg_temp");
+		nestlevel = become_pinned(&save, roleid, SECURITY_RESTRICTED_OPERATION);
 
 		plan = source.plans[query];
 		if (plan == NULL)
@@ -362,8 +359,7 @@ directory_ask(DirectoryQuery query, const char *arg1, const char *arg2,
 		for (uint64 i = 0; i < SPI_processed; i++)
 			each(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, state);
 
-		AtEOXact_GUC(false, nestlevel);
-		restore_user(&save);
+		restore_pinned(&save, nestlevel);
 		SPI_finish();
 	}
 	PG_FINALLY();

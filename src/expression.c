@@ -21,7 +21,6 @@
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/plancache.h"
 #include "utils/snapmgr.h"
@@ -81,10 +80,9 @@ expression_check(const char *expression, ExpressionKind kind, Oid relid,
 	error_context_stack = &callback;
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	nest = expression_enter(&save, deployer);
+	nest = become_pinned(&save, deployer, SECURITY_RESTRICTED_OPERATION);
 	SPI_freeplan(expression_prepare(expression, kind, relid, deployer));
-	AtEOXact_GUC(false, nest);
-	restore_user(&save);
+	restore_pinned(&save, nest);
 	SPI_finish();
 	error_context_stack = callback.previous;
 }
@@ -259,15 +257,15 @@ evaluate(const char *expression, ExpressionKind kind, Workflow *wf, Request *req
 	{
 		become(&save, deployer, SECURITY_RESTRICTED_OPERATION);
 		result = run_simple(entry, params, cxt);
+		restore_user(&save);
 	}
 	else
 	{
-		int			nest = expression_enter(&save, deployer);
+		int			nest = become_pinned(&save, deployer, SECURITY_RESTRICTED_OPERATION);
 
 		result = run_query(entry, params, deployer, cxt);
-		AtEOXact_GUC(false, nest);
+		restore_pinned(&save, nest);
 	}
-	restore_user(&save);
 	SPI_finish();
 	table_close(rel, NoLock);
 	error_context_stack = callback.previous;

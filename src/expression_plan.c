@@ -18,7 +18,6 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_node.h"
-#include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -212,18 +211,6 @@ expression_prepare(const char *expression, ExpressionKind kind, Oid relid, Oid d
 	return plan;
 }
 
-/* expression_enter: act as the deployer under a pinned search_path; returns the nest level. */
-int
-expression_enter(UserSwitch *save, Oid deployer)
-{
-	int			nest;
-
-	become(save, deployer, SECURITY_RESTRICTED_OPERATION);
-	nest = NewGUCNestLevel();
-	set_if_different("search_path", "pg_catalog, pg_temp");
-	return nest;
-}
-
 /* Above this many expressions all are forgotten. */
 #define MAX_EXPRESSIONS 256
 
@@ -301,10 +288,9 @@ expression_entry(const char *expression, ExpressionKind kind, Oid relid, Oid dep
 			forget_expression(entry);
 	}
 
-	nest = expression_enter(&save, deployer);
+	nest = become_pinned(&save, deployer, SECURITY_RESTRICTED_OPERATION);
 	plan = expression_prepare(expression, kind, relid, deployer);
-	AtEOXact_GUC(false, nest);
-	restore_user(&save);
+	restore_pinned(&save, nest);
 
 	/* what can fail comes before the entry, so that none is half made */
 	context = AllocSetContextCreate(CurrentMemoryContext, "idflow expression", ALLOCSET_SMALL_SIZES);

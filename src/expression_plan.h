@@ -52,7 +52,6 @@ typedef struct ExpressionEntry
 	Oid			type;
 } ExpressionEntry;
 
-extern int	expression_enter(UserSwitch *save, Oid deployer);
 extern SPIPlanPtr expression_prepare(const char *expression, ExpressionKind kind, Oid relid,
 									 Oid deployer);
 extern CachedPlanSource *expression_plan_source(SPIPlanPtr plan);

@@ -92,6 +92,8 @@ extern Oid	extension_relid(const char *relname);
 extern Oid	extension_schema(void);
 extern void become(UserSwitch *save, Oid userid, int extra_flags);
 extern void restore_user(const UserSwitch *save);
+extern int	become_pinned(UserSwitch *save, Oid userid, int extra_flags);
+extern void restore_pinned(const UserSwitch *save, int nest);
 
 /*
  * store_begin() connects to SPI and becomes the extension's owner; between it

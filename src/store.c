@@ -20,6 +20,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -111,6 +112,30 @@ void
 restore_user(const UserSwitch *save)
 {
 	SetUserIdAndSecContext(save->userid, save->sec_context);
+}
+
+/*
+ * become_pinned: become another role to run code of other people's, in which
+ * names are to mean what core means by them: search_path is pinned.  Returns
+ * the nest level of settings, which restore_pinned() ends together with
+ * whatever that code has set.
+ */
+int
+become_pinned(UserSwitch *save, Oid userid, int extra_flags)
+{
+	int			nest;
+
+	become(save, userid, extra_flags);
+	nest = NewGUCNestLevel();
+	set_if_different("search_path", "pg_catalog, pg_temp");
+	return nest;
+}
+
+void
+restore_pinned(const UserSwitch *save, int nest)
+{
+	AtEOXact_GUC(false, nest);
+	restore_user(save);
 }
 
 void
