@@ -155,7 +155,7 @@ END$$;
 SELECT tableoid::regclass, * FROM hr.m ORDER BY id;
 DELETE FROM hr.m WHERE id = 12;
 \c - gp_boss
-SELECT * FROM public.approve_all();
+SELECT state, sqlstate, message FROM public.approve_all();
 -- ---------------------------------- only UPDATE gated
 \c - :me
 SELECT tableoid::regclass, * FROM hr.m ORDER BY id;
@@ -168,7 +168,7 @@ MERGE INTO hr.m USING (VALUES (2), (6)) s(id) ON m.id = s.id
 \set QUIET on
 SELECT tableoid::regclass, * FROM hr.m ORDER BY id;
 \c - gp_boss
-SELECT * FROM public.approve_all();
+SELECT state, sqlstate, message FROM public.approve_all();
 \c - gp_app
 SELECT tableoid::regclass, * FROM hr.m ORDER BY id;
 

@@ -203,7 +203,7 @@ BEGIN
 	EXECUTE 'EXPLAIN (ANALYZE, FORMAT json) ' || statement INTO plan;
 	RETURN plan;
 END$$;
-SELECT p -> 0 ->> 'Drafted Rows' AS drafted, p -> 0 -> 'Plan' ->> 'Actual Rows' AS returned, (p -> 0 ->> 'Execution Time') IS NOT NULL AS timed
+SELECT p -> 0 ->> 'Drafted Rows' AS drafted, (p -> 0 -> 'Plan' ->> 'Actual Rows')::numeric::int AS returned, (p -> 0 ->> 'Execution Time') IS NOT NULL AS timed
 	FROM public.explained_json('INSERT INTO rt.item (name, price) VALUES (''x6'', 150), (''x7'', 2) RETURNING id') p;
 -- a COPY that a function runs meanwhile on the same table is none of the statement
 CREATE FUNCTION pg_temp.copy_in(name text) RETURNS text LANGUAGE plpgsql AS $$
