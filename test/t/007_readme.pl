@@ -1,6 +1,7 @@
 # Every SQL block of the documents runs: blocks whose fence says "sql", in
-# order, in one database, in one session per document.  A comment before the
-# fence, <!-- error: WF007 -->, says that the block's first error must be that.
+# order, in one session and one new database per document.  A block "text"
+# right after it is what psql answers.  A comment before the fence,
+# <!-- error: WF007 -->, says that the block's first error must be that.
 use strict;
 use warnings;
 
@@ -16,7 +17,45 @@ plan skip_all => 'no README.md' unless @documents && $documents[0] =~ /README/;
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init;
 $node->start;
-$node->safe_psql('postgres', 'CREATE DATABASE readme');
+# What psql answers to a script from its standard input, so that its two outputs
+# keep their order; the answers by the lines that begin with @@.
+sub answers
+{
+	my ($database, $script) = @_;
+	my $dir = PostgreSQL::Test::Utils::tempdir();
+	my $output = '';
+	append_to_file("$dir/script.sql", $script . "\\echo \@\@end\n");
+	IPC::Run::run([ 'psql', '-X', '-d', $node->connstr($database) ], '<', "$dir/script.sql", '>&', \$output);
+	return $output =~ /^\@\@(\d+)\n(.*?)(?=^\@\@)/msg;
+}
+
+# The documents speak of a database of this name.  A first run tells the codes
+# of errors, a second one the answers as they are shown.  Roles of the first
+# run must be gone before the second.
+my %roles;
+sub new_database
+{
+	$node->safe_psql('postgres', 'DROP DATABASE IF EXISTS tour WITH (FORCE)');
+	my @new = grep { !$roles{$_} } split /\n/, $node->safe_psql('postgres', 'SELECT rolname FROM pg_roles');
+	if (%roles)
+	{
+		$node->safe_psql('postgres', "DROP OWNED BY $_; DROP ROLE $_") for map { qq{"$_"} } grep { !/^idflow_/ } @new;
+	}
+	else
+	{
+		%roles = map { $_ => 1 } @new;
+	}
+	$node->safe_psql('postgres', 'CREATE DATABASE tour');
+	return;
+}
+
+sub trimmed
+{
+	my ($text) = @_;
+	$text =~ s/[ \t]+$//mg;
+	$text =~ s/\n+\z/\n/;
+	return $text;
+}
 
 for my $document (@documents)
 {
@@ -30,6 +69,11 @@ for my $document (@documents)
 		{
 			if ($line =~ /^\s*```\s*$/)
 			{
+				if ($block->{language} eq 'text' && @blocks && $blocks[-1]{end} >= $block->{line} - 3)
+				{
+					$blocks[-1]{answer} = $block->{sql};
+				}
+				$block->{end} = $number;
 				push @blocks, $block;
 				$block = undef;
 			}
@@ -53,21 +97,20 @@ for my $document (@documents)
 	next unless @blocks || $name eq 'README.md';
 	cmp_ok(scalar(@blocks), '>', 0, "$name has SQL blocks");
 
-	my $dir = PostgreSQL::Test::Utils::tempdir();
-	my $script = "\\set VERBOSITY verbose\n";
-	$script .= "\\echo \@\@$_->{line}\n$_->{sql}\n" for @blocks;
-	append_to_file("$dir/script.sql", $script . "\\echo \@\@end\n");
-	my $output = '';
-	# From its standard input, so that psql's two outputs keep their order.
-	IPC::Run::run([ 'psql', '-X', '-d', $node->connstr('readme') ], '<', "$dir/script.sql", '>&', \$output);
-
-	my %answer = $output =~ /^\@\@(\d+)\n(.*?)(?=^\@\@)/msg;
+	my $script = join '', map { "\\echo \@\@$_->{line}\n$_->{sql}\n" } @blocks;
+	new_database();
+	$node->safe_psql('tour', 'CREATE EXTENSION idflow') unless $script =~ /CREATE EXTENSION idflow/;
+	my %answer = answers('tour', "\\set VERBOSITY verbose\n$script");
+	new_database();
+	$node->safe_psql('tour', 'CREATE EXTENSION idflow') unless $script =~ /CREATE EXTENSION idflow/;
+	my %shown = answers('tour', $script);
 	for my $b (@blocks)
 	{
 		my $answer = $answer{ $b->{line} } // 'not reached';
 		my ($error) = $answer =~ /^(?:ERROR|FATAL|PANIC):\s+(\w{5}):/m;
 		$error = 'not a command' if !$error && $answer =~ /^(?:not reached|invalid command|psql: error|unterminated|\\\w+: )/m;
 		is($error // 'no error', $b->{expected} // 'no error', "$name, line $b->{line}") or diag "$b->{sql}\n$answer";
+		is(trimmed($shown{ $b->{line} } // 'not reached'), trimmed($b->{answer}), "$name, line $b->{line}: the answer") if defined $b->{answer};
 	}
 }
 
