@@ -14,6 +14,7 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/bytea.h"
 #include "utils/float.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
@@ -226,7 +227,7 @@ transmission_modes_begin_for(Layout *layout)
 	int			nestlevel;
 
 	if (!special && DateStyle == USE_ISO_DATES && IntervalStyle == INTSTYLE_POSTGRES &&
-		extra_float_digits >= 1)
+		extra_float_digits >= 1 && bytea_output == BYTEA_OUTPUT_HEX)
 		return 0;
 
 	nestlevel = NewGUCNestLevel();
@@ -240,6 +241,11 @@ transmission_modes_begin_for(Layout *layout)
 								 GUC_ACTION_SAVE, true, 0, false);
 	if (extra_float_digits < 1)
 		(void) set_config_option("extra_float_digits", "3", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+
+	/* either is read again; but a merge compares text with text */
+	if (bytea_output != BYTEA_OUTPUT_HEX)
+		(void) set_config_option("bytea_output", "hex", PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_SAVE, true, 0, false);
 
 	/*

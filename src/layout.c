@@ -108,8 +108,9 @@ static StorePlan layout_select = {
 };
 
 /*
- * Types whose text depends on no more than date style, interval style and
- * float digits.  Any other one, arrays and domains included, is special.
+ * Types whose text depends on no more than date style, interval style, float
+ * digits and the format of bytea.  Any other one, arrays and domains included,
+ * is special.
  */
 static bool
 type_is_plain(const char *type)
@@ -119,8 +120,12 @@ type_is_plain(const char *type)
 		"date", "timestamp without time zone", "timestamp with time zone",
 		"time without time zone", "time with time zone", "interval",
 	"double precision", "real"};
-	size_t		len = strcspn(type, "(");
+	size_t		len;
 
+	/* what SQL has no words of its own for is written with its schema */
+	if (strncmp(type, "pg_catalog.", 11) == 0)
+		type += 11;
+	len = strcspn(type, "(");
 	if (len > 0 && type[strlen(type) - 1] == ']')
 		return false;
 	for (int i = 0; i < lengthof(plain); i++)
