@@ -33,6 +33,7 @@
 #include "idflow.h"
 #include "notice.h"
 #include "plancache.h"
+#include "probe.h"
 #include "statement.h"
 
 /* Whether a BEFORE ROW trigger other than a gate may alter the row. */
@@ -134,6 +135,11 @@ check_foreign_key(Request *req, Relation rel, TupleTableSlot *slot, ForeignKeyCa
 		return;
 
 	pk = table_open(fk->confrelid, AccessShareLock);
+	if (reference_probe(pk, indexid, fk, types, values) == PROBE_FOUND)
+	{
+		table_close(pk, AccessShareLock);
+		return;
+	}
 	for (int i = 0; i < fk->nkeys; i++)
 		collations[i] = TupleDescAttr(RelationGetDescr(pk), fk->confkey[i] - 1)->attcollation;
 

@@ -38,6 +38,7 @@
 
 #include "compat.h"
 #include "heapstore.h"
+#include "probe.h"
 
 /* Tables in use.  One callback serves all: PostgreSQL has room for ten. */
 static StoreTable *tables = NULL;
@@ -131,6 +132,20 @@ store_open(StoreTable *table)
 	return rel;
 }
 
+/*
+ * Open an index of a table that is open.  No lock of its own is needed: nobody
+ * drops or rebuilds an index while we hold its table's.
+ */
+static Relation
+open_index(Oid indexid)
+{
+	Relation	index = RelationIdGetRelation(indexid);
+
+	if (!RelationIsValid(index))
+		elog(ERROR, "could not open index %u", indexid);
+	return index;
+}
+
 void
 row_clear(StoreRow *row)
 {
@@ -172,10 +187,7 @@ insert_index_entries(StoreTable *table, Relation rel, HeapTuple tuple, StoreRow 
 			nulls[k] = row->nulls[info->ii_IndexAttrNumbers[k] - 1];
 		}
 
-		/* nobody drops or rebuilds an index while we hold its table's lock */
-		index_rel = RelationIdGetRelation(index->indexid);
-		if (!RelationIsValid(index_rel))
-			elog(ERROR, "could not open index %u", index->indexid);
+		index_rel = open_index(index->indexid);
 		index_insert(index_rel, values, nulls, &tuple->t_self, rel,
 					 info->ii_Unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false, info);
 		RelationClose(index_rel);
@@ -216,31 +228,16 @@ bool
 store_key_taken(StoreTable *table, StoreRow *row)
 {
 	Relation	rel = store_open(table);
-	Relation	index = index_open(table->pkey, AccessShareLock);
+	Relation	index = open_index(table->pkey);
 	SnapshotData dirty;
-	IndexScanDesc scan;
-	ScanKeyData keys[INDEX_MAX_KEYS];
-	TupleTableSlot *slot = table_slot_create(rel, NULL);
-	int			nkeys = IndexRelationGetNumberOfKeyAttributes(index);
+	Datum		values[INDEX_MAX_KEYS];
 	bool		taken;
 
-	for (int k = 0; k < nkeys; k++)
-	{
-		Oid			type = index->rd_opcintype[k];
-		Oid			equal = get_opfamily_member(index->rd_opfamily[k], type, type,
-												BTEqualStrategyNumber);
-
-		ScanKeyEntryInitialize(&keys[k], 0, k + 1, BTEqualStrategyNumber, InvalidOid,
-							   index->rd_indcollation[k], get_opcode(equal),
-							   row->values[index->rd_index->indkey.values[k] - 1]);
-	}
+	for (int k = 0; k < IndexRelationGetNumberOfKeyAttributes(index); k++)
+		values[k] = row->values[index->rd_index->indkey.values[k] - 1];
 	InitDirtySnapshot(dirty);
-	scan = begin_index_scan(rel, index, &dirty, nkeys);
-	index_rescan(scan, keys, nkeys, NULL, 0);
-	taken = index_getnext_slot(scan, ForwardScanDirection, slot);
-	index_endscan(scan);
-	ExecDropSingleTupleTableSlot(slot);
-	index_close(index, AccessShareLock);
+	taken = index_probe(rel, index, &dirty, values) != PROBE_NOT_FOUND;
+	RelationClose(index);
 	table_close(rel, NoLock);
 	return taken;
 }

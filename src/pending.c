@@ -27,22 +27,34 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/typcache.h"
 
 #include "compat.h"
 #include "heapstore.h"
 #include "idflow.h"
 #include "notice.h"
+#include "probe.h"
 
 /* A key that a draft asks for. */
 typedef struct PendingKey
 {
-	int			index;			/* which of the table's open indexes */
+	Relation	index;
 	bool		generated;		/* no two rows get the same: not held */
-	char	   *index_name;
+	bool		has_null;
 	int64		digest;
-	char	   *description;	/* "(login)=(anna)", or NULL if not to be shown */
+	Datum		values[INDEX_MAX_KEYS];
+	bool		nulls[INDEX_MAX_KEYS];
 } PendingKey;
+
+/* What evaluating expressions and waiting for others' rows takes. */
+typedef struct KeyExecution
+{
+	Relation	rel;
+	TupleTableSlot *slot;
+	EState	   *estate;			/* NULL until needed */
+	ResultRelInfo *rri;			/* NULL until needed */
+} KeyExecution;
 
 static StorePlan insert_key = {
 	"INSERT INTO idflow.pending_key (digest, request, seq) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
@@ -169,28 +181,72 @@ written_attributes(Change *change, Relation rel)
 	return bms_add_member(written, MaxHeapAttributeNumber);
 }
 
+static EState *
+execution_estate(KeyExecution *execution)
+{
+	if (execution->estate == NULL)
+	{
+		execution->estate = CreateExecutorState();
+		GetPerTupleExprContext(execution->estate)->ecxt_scantuple = execution->slot;
+	}
+	return execution->estate;
+}
+
+static ResultRelInfo *
+execution_indexes(KeyExecution *execution)
+{
+	if (execution->rri == NULL)
+	{
+		execution->rri = makeNode(ResultRelInfo);
+		InitResultRelInfo(execution->rri, execution->rel, 0, NULL, 0);
+		ExecOpenIndices(execution->rri, true);
+	}
+	return execution->rri;
+}
+
+/*
+ * "(login)=(anna)", or NULL if the current role may not see it.
+ */
+static char *
+key_description(PendingKey *key)
+{
+	return BuildIndexValueDescription(key->index, key->values, key->nulls);
+}
+
 /* Error as the table itself would if a live row has the key. */
 static void
-check_live_key(ResultRelInfo *rri, EState *estate, TupleTableSlot *slot, PendingKey *key,
-			   ItemPointer self)
+check_live_key(KeyExecution *execution, PendingKey *key, ItemPointer self)
 {
-	Relation	index = rri->ri_IndexRelationDescs[key->index];
 	ItemPointerData conflict;
 	ItemPointerData invalid;
+	char	   *description;
 
-	if (!index->rd_index->indimmediate)
+	if (!key->index->rd_index->indimmediate)
 		return;
+
+	/* nearly always nobody has the key, nor is about to have it */
+	if (!key->has_null)
+	{
+		SnapshotData dirty;
+
+		InitDirtySnapshot(dirty);
+		if (index_probe(execution->rel, key->index, &dirty, key->values) == PROBE_NOT_FOUND)
+			return;
+	}
 	ItemPointerSetInvalid(&conflict);
 	ItemPointerSetInvalid(&invalid);
-	if (!check_index_constraints(rri, slot, estate, &conflict, self ? self : &invalid,
-								 list_make1_oid(RelationGetRelid(index))) &&
-		!(self && ItemPointerEquals(self, &conflict)))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNIQUE_VIOLATION),
-				 errmsg("duplicate key value violates unique constraint \"%s\"",
-						RelationGetRelationName(index)),
-				 key->description ? errdetail("Key %s already exists.", key->description) : 0,
-				 errtableconstraint(rri->ri_RelationDesc, RelationGetRelationName(index))));
+	if (check_index_constraints(execution_indexes(execution), execution->slot,
+								execution_estate(execution), &conflict, self ? self : &invalid,
+								list_make1_oid(RelationGetRelid(key->index))) ||
+		(self && ItemPointerEquals(self, &conflict)))
+		return;
+	description = key_description(key);
+	ereport(ERROR,
+			(errcode(ERRCODE_UNIQUE_VIOLATION),
+			 errmsg("duplicate key value violates unique constraint \"%s\"",
+					RelationGetRelationName(key->index)),
+			 description ? errdetail("Key %s already exists.", description) : 0,
+			 errtableconstraint(execution->rel, RelationGetRelationName(key->index))));
 }
 
 /*
@@ -209,18 +265,24 @@ hold_contended_key(Request *req, Change *change, PendingKey *key)
 	while (store_exec(&insert_key, values, NULL, false) == 0)
 	{
 		int64		holder;
+		char	   *description;
 
 		/* he may have let go of it in between: then try again */
 		CHECK_FOR_INTERRUPTS();
 		if (store_exec(&select_key, values, NULL, false) == 0)
 			continue;
 		holder = spi_int64(SPI_tuptable->vals[0], 1);
+
+		/* by the rights of whoever drafts */
+		restore_user(&save);
+		description = key_description(key);
 		ereport(ERROR,
 				(errcode(ERRCODE_UNIQUE_VIOLATION),
-				 errmsg("duplicate key value violates unique constraint \"%s\"", key->index_name),
-				 key->description ?
+				 errmsg("duplicate key value violates unique constraint \"%s\"",
+						RelationGetRelationName(key->index)),
+				 description ?
 				 errdetail("Key %s is asked for by open request " INT64_FORMAT ".",
-						   key->description, holder) :
+						   description, holder) :
 				 errdetail("The key is asked for by open request " INT64_FORMAT ".", holder),
 				 errhint("Wait for that request's decision or have it withdrawn."),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, key->index_name)));
@@ -267,57 +329,69 @@ pending_keys_add(Request *req, Change *change, Relation rel, TupleTableSlot *slo
 				 Bitmapset *touched, ItemPointer self, bool check_live)
 {
 	Bitmapset  *written;
+	List	   *indexes;
 	List	   *keys = NIL;
-	EState	   *estate;
-	ResultRelInfo *rri;
+	KeyExecution execution = {rel, slot, NULL, NULL};
 	ListCell   *lc;
 
-	if (change->operation == CMD_DELETE || statement_rows() >= setting_check_limit ||
-		RelationGetIndexList(rel) == NIL)
+	if (change->operation == CMD_DELETE || statement_rows() >= setting_check_limit)
+		return;
+	indexes = RelationGetIndexList(rel);
+	if (indexes == NIL)
 		return;
 
 	written = written_attributes(change, rel);
-	estate = CreateExecutorState();
-	rri = makeNode(ResultRelInfo);
-	InitResultRelInfo(rri, rel, 0, NULL, 0);
-	ExecOpenIndices(rri, true);
-	GetPerTupleExprContext(estate)->ecxt_scantuple = slot;
-
-	for (int i = 0; i < rri->ri_NumIndices; i++)
+	foreach(lc, indexes)
 	{
-		Relation	index = rri->ri_IndexRelationDescs[i];
-		IndexInfo  *info = rri->ri_IndexRelationInfo[i];
-		Datum		values[INDEX_MAX_KEYS];
-		bool		nulls[INDEX_MAX_KEYS];
-		Oid			types[INDEX_MAX_KEYS];
-		bool		has_null = false;
+		/* the statement's lock on the table keeps its indexes as they are */
+		Relation	index = RelationIdGetRelation(lfirst_oid(lc));
 		PendingKey *key;
+		IndexInfo  *info;
+		Oid			types[INDEX_MAX_KEYS];
 
-		if (!info->ii_Unique || info->ii_ExclusionOps || !info->ii_ReadyForInserts ||
-			!index_is_touched(info, touched))
+		if (!RelationIsValid(index))
+			elog(ERROR, "could not open index %u", lfirst_oid(lc));
+		if (!index->rd_index->indisunique)
+		{
+			RelationClose(index);
 			continue;
+		}
+		info = BuildIndexInfo(index);
+		if (info->ii_ExclusionOps || !info->ii_ReadyForInserts || !index_is_touched(info, touched))
+		{
+			RelationClose(index);
+			continue;
+		}
 		if (info->ii_Predicate != NIL)
 		{
+			EState	   *estate = execution_estate(&execution);
 			ExprState  *predicate = ExecPrepareQual(info->ii_Predicate, estate);
 
 			if (!ExecQual(predicate, GetPerTupleExprContext(estate)))
+			{
+				RelationClose(index);
 				continue;
+			}
 		}
-		FormIndexDatum(info, slot, estate, values, nulls);
-		for (int k = 0; k < info->ii_NumIndexKeyAttrs; k++)
-		{
-			has_null |= nulls[k];
-			types[k] = TupleDescAttr(RelationGetDescr(index), k)->atttypid;
-		}
-		if (has_null && !info->ii_NullsNotDistinct)
-			continue;
 
 		key = palloc(sizeof(PendingKey));
-		key->index = i;
-		key->index_name = RelationGetRelationName(index);
+		key->index = index;
+		key->has_null = false;
+		FormIndexDatum(info, slot,
+					   info->ii_Expressions ? execution_estate(&execution) : NULL,
+					   key->values, key->nulls);
+		for (int k = 0; k < info->ii_NumIndexKeyAttrs; k++)
+		{
+			key->has_null |= key->nulls[k];
+			types[k] = TupleDescAttr(RelationGetDescr(index), k)->atttypid;
+		}
+		if (key->has_null && !info->ii_NullsNotDistinct)
+		{
+			RelationClose(index);
+			continue;
+		}
 		key->digest = key_digest(RelationGetRelid(index), info->ii_NumIndexKeyAttrs, types,
-								 index->rd_indcollation, values, nulls);
-		key->description = BuildIndexValueDescription(index, values, nulls);
+								 index->rd_indcollation, key->values, key->nulls);
 		key->generated = touched == NULL && key_is_generated(rel, info, written);
 		keys = lappend(keys, key);
 	}
@@ -326,10 +400,14 @@ pending_keys_add(Request *req, Change *change, Relation rel, TupleTableSlot *slo
 		if (!((PendingKey *) lfirst(lc))->generated)
 			hold_key(req, change, lfirst(lc));
 	foreach(lc, check_live ? keys : NIL)
-		check_live_key(rri, estate, slot, lfirst(lc), self);
+		check_live_key(&execution, lfirst(lc), self);
 
-	ExecCloseIndices(rri);
-	FreeExecutorState(estate);
+	foreach(lc, keys)
+		RelationClose(((PendingKey *) lfirst(lc))->index);
+	if (execution.rri)
+		ExecCloseIndices(execution.rri);
+	if (execution.estate)
+		FreeExecutorState(execution.estate);
 }
 
 /*
