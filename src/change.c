@@ -352,3 +352,35 @@ image_digests(Request *req)
 	appendStringInfoChar(&buf, '}');
 	return buf.data;
 }
+
+/*
+ * json_digests: the same as an object within one being built.
+ */
+void
+json_digests(JsonbParseState **state, Request *req)
+{
+	ListCell   *lc;
+
+	json_open(state, WJB_BEGIN_OBJECT);
+	foreach(lc, request_changes(req))
+	{
+		Change	   *change = lfirst(lc);
+		char	   *seq = palloc(12);
+
+		pg_ltoa(change->seq, seq);
+		json_key(state, seq);
+		json_open(state, WJB_BEGIN_OBJECT);
+		if (change->old_image)
+		{
+			json_key(state, "old");
+			json_string(state, WJB_VALUE, image_digest(change->old_image, change->salt));
+		}
+		if (change->new_image)
+		{
+			json_key(state, "new");
+			json_string(state, WJB_VALUE, image_digest(change->new_image, change->salt));
+		}
+		(void) json_close(state, WJB_END_OBJECT);
+	}
+	(void) json_close(state, WJB_END_OBJECT);
+}

@@ -143,10 +143,12 @@ dml_prepare(Dml *dml, Change *change, Relation rel, HeapTuple live)
 			continue;
 		dml->attnums[dml->nargs] = attnum;
 		types[dml->nargs] = att->atttypid;
-		dml->values[dml->nargs] = row_value(att, image->values[i], &isnull);
+		dml->values[dml->nargs] = layout_value(change->layout, rel, position, image->values[i], &isnull);
 		dml->nulls[dml->nargs] = isnull ? 'n' : ' ';
-		appendStringInfo(&name, " %d%s", attnum,
-						 change_touches(change, att, position, image->values[i]) ? "" : "d");
+		appendStringInfoChar(&name, ' ');
+		append_int(&name, attnum);
+		if (!change_touches(change, att, position, image->values[i]))
+			appendStringInfoChar(&name, 'd');
 		dml->nargs++;
 	}
 	transmission_modes_end(nest);

@@ -126,7 +126,7 @@ persist(Request *req)
 	char	   *held_by = NULL;
 	Change	   *held_change = NULL;
 	Event	   *event;
-	StringInfoData data;
+	JsonbParseState *state = NULL;
 
 	if (next)
 	{
@@ -143,12 +143,16 @@ persist(Request *req)
 	{
 		case APPLY_DONE:
 			event = transition(req, "Invoke", "Invoked");
-			initStringInfo(&data);
-			appendStringInfo(&data, "{\"digests\": %s", image_digests(req));
 			if (report.len > 0)
-				appendStringInfo(&data, ", \"triggers\": {%s}", report.data);
-			appendStringInfoChar(&data, '}');
-			event->data = json_from_text(data.data);
+				event->data = json_from_text(psprintf("{\"digests\": %s, \"triggers\": {%s}}",
+													  image_digests(req), report.data));
+			else
+			{
+				json_open(&state, WJB_BEGIN_OBJECT);
+				json_key(&state, "digests");
+				json_digests(&state, req);
+				event->data = JsonbValueToJsonb(json_close(&state, WJB_END_OBJECT));
+			}
 			req->persisted = true;
 			return true;
 

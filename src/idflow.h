@@ -199,6 +199,8 @@ extern List *expression_names(const char *expression, Workflow *wf, struct Reque
 
 /* ------------------------------------------------------------ layout.c */
 
+typedef struct LayoutBinding LayoutBinding;
+
 /* The columns of a table at some time; idflow.layout. */
 typedef struct Layout
 {
@@ -211,6 +213,8 @@ typedef struct Layout
 	char	  **types;
 	FmgrInfo   *output;			/* output functions; layout_current() only */
 	bool		special;		/* has types whose text depends on more settings */
+	bool		lasting;		/* lives as long as the session */
+	LayoutBinding *binding;		/* see binding.c; NULL: none yet */
 } Layout;
 
 extern Layout *layout_current(Relation rel);
@@ -333,6 +337,7 @@ extern List *request_changes(Request *req);
 extern List *changes_on_row(Request *req, Change *like);
 extern const char *operation_name(CmdType operation);
 extern char *image_digests(Request *req);
+extern void json_digests(JsonbParseState **state, Request *req);
 
 /* engine.c */
 extern void engine_start(Request *req, Workflow *wf);
@@ -372,16 +377,26 @@ extern bool draft_check(Request *req, Change *change, Relation rel, struct State
 
 /* row.c */
 extern Relation row_open(Change *change, LOCKMODE lockmode);
-extern AttrNumber row_attnum(Layout *layout, Relation rel, int position, bool missing_ok);
 extern Bitmapset *row_key_attnums(Relation rel, Oid *indexid);
-extern Datum row_value(Form_pg_attribute att, const char *text, bool *isnull);
 extern char *row_text(Relation rel, HeapTuple row, AttrNumber attnum);
 extern HeapTuple row_find(Relation rel, Change *change, bool lock);
 extern void row_load(Request *req, Change *change, Relation rel);
 extern Oid	requester_role(Request *req);
 
+/* binding.c */
+extern void layout_unbind(Oid relid);
+extern AttrNumber row_attnum(Layout *layout, Relation rel, int position, bool missing_ok);
+extern Datum row_value(Form_pg_attribute att, const char *text, bool *isnull);
+extern Datum layout_value(Layout *layout, Relation rel, int position, const char *text, bool *isnull);
+
 /* json.c */
 extern Jsonb *json_from_text(const char *text);
+extern void json_open(JsonbParseState **state, JsonbIteratorToken what);
+extern JsonbValue *json_close(JsonbParseState **state, JsonbIteratorToken what);
+extern void json_key(JsonbParseState **state, const char *key);
+extern void json_string(JsonbParseState **state, JsonbIteratorToken as, const char *value);
+extern void json_int64(JsonbParseState **state, JsonbIteratorToken as, int64 value);
+extern void append_int(StringInfo buf, int value);
 extern void json_pair(StringInfo buf, const char *name, const char *value);
 
 #endif							/* IDFLOW_H */

@@ -173,13 +173,18 @@ image_digest(Image *image, bytea *salt)
 	{
 		int			column = image->columns ? image->columns[i] : i + 1;
 
+		append_int(&buf, column);
 		if (image->values[i])
 		{
-			appendStringInfo(&buf, "%d:%zu:", column, strlen(image->values[i]));
-			appendStringInfoString(&buf, image->values[i]);
+			int			len = strlen(image->values[i]);
+
+			appendStringInfoChar(&buf, ':');
+			append_int(&buf, len);
+			appendStringInfoChar(&buf, ':');
+			appendBinaryStringInfo(&buf, image->values[i], len);
 		}
 		else
-			appendStringInfo(&buf, "%d:-:", column);
+			appendStringInfoString(&buf, ":-:");
 	}
 	bytes = cstring_to_text_with_len(buf.data, buf.len);
 	digest = DatumGetByteaPP(OidFunctionCall1(F_SHA256, PointerGetDatum(bytes)));

@@ -11,6 +11,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
+#include "utils/numeric.h"
 
 #include "idflow.h"
 
@@ -18,6 +19,64 @@ Jsonb *
 json_from_text(const char *text)
 {
 	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+}
+
+/*
+ * json_open, json_close: begin and end an object or an array, WJB_BEGIN_OBJECT
+ * and so on.  The last json_close() returns the whole.
+ */
+void
+json_open(JsonbParseState **state, JsonbIteratorToken what)
+{
+	(void) pushJsonbValue(state, what, NULL);
+}
+
+JsonbValue *
+json_close(JsonbParseState **state, JsonbIteratorToken what)
+{
+	return pushJsonbValue(state, what, NULL);
+}
+
+/*
+ * json_string: add a string, not copied, as WJB_KEY, WJB_VALUE or WJB_ELEM.
+ */
+void
+json_string(JsonbParseState **state, JsonbIteratorToken as, const char *value)
+{
+	JsonbValue	string;
+
+	string.type = jbvString;
+	string.val.string.val = unconstify(char *, value);
+	string.val.string.len = strlen(value);
+	(void) pushJsonbValue(state, as, &string);
+}
+
+void
+json_int64(JsonbParseState **state, JsonbIteratorToken as, int64 value)
+{
+	JsonbValue	number;
+
+	number.type = jbvNumeric;
+	number.val.numeric = int64_to_numeric(value);
+	(void) pushJsonbValue(state, as, &number);
+}
+
+void
+json_key(JsonbParseState **state, const char *key)
+{
+	json_string(state, WJB_KEY, key);
+}
+
+/*
+ * append_int: append a number; a fraction of the cost of "%d".
+ */
+void
+append_int(StringInfo buf, int value)
+{
+	char		digits[12];
+
+	pg_ltoa(value, digits);
+	appendStringInfoString(buf, digits);
 }
 
 /*

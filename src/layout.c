@@ -59,6 +59,7 @@ layout_relcache_callback(Datum arg, Oid relid)
 	while ((stored = hash_seq_search(&status)) != NULL)
 		if (!OidIsValid(relid) || stored->layout == NULL || stored->layout->target == relid)
 			stored->valid = false;
+	layout_unbind(relid);
 }
 
 static void
@@ -242,6 +243,7 @@ layout_current(Relation rel)
 	store_end(&save);
 
 	entry = hash_search(current_layouts, &relid, HASH_ENTER, &found);
+	layout->lasting = true;
 	entry->layout = layout;
 	entry->inserted = inserted;
 	entry->valid = true;
@@ -326,6 +328,7 @@ layout_by_id(int64 id)
 	store_end(&save);
 
 	entry = hash_search(layouts_by_id, &id, HASH_ENTER, &found);
+	layout->lasting = true;
 	entry->layout = layout;
 
 	/* what a transaction snapshot shows may be from before a renaming */

@@ -70,64 +70,6 @@ row_open(Change *change, LOCKMODE lockmode)
 }
 
 /*
- * row_attnum: the column of the table that a position of a layout stands
- * for.  In the database where the layout was made, name and number must
- * agree; after a restore elsewhere numbers are new and the name decides.
- * Errors if the column is gone, another one, or of another type; with
- * missing_ok returns 0 instead.
- */
-AttrNumber
-row_attnum(Layout *layout, Relation rel, int position, bool missing_ok)
-{
-	TupleDesc	desc = RelationGetDescr(rel);
-	const char *name = layout->names[position - 1];
-	const char *type = layout->types[position - 1];
-	const char *problem = NULL;
-	Form_pg_attribute att = NULL;
-	AttrNumber	attnum = 0;
-
-	/* the place where it was is the likeliest */
-	if (layout->attnums[position - 1] <= desc->natts)
-	{
-		att = TupleDescAttr(desc, layout->attnums[position - 1] - 1);
-		if (!att->attisdropped && strcmp(NameStr(att->attname), name) == 0)
-			attnum = att->attnum;
-	}
-	for (int i = 0; attnum == 0 && i < desc->natts; i++)
-	{
-		att = TupleDescAttr(desc, i);
-		if (!att->attisdropped && strcmp(NameStr(att->attname), name) == 0)
-			attnum = att->attnum;
-	}
-
-	if (attnum == 0)
-		problem = "was dropped or renamed";
-	else if (layout->relid == RelationGetRelid(rel) && attnum != layout->attnums[position - 1])
-		problem = "is a new column of the same name";
-	else if (layout->output == NULL)
-	{
-		/* a stored layout, so the type may have changed */
-		char	   *now = format_type_extended(att->atttypid, att->atttypmod,
-											   FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
-
-		if (strcmp(now, type) != 0)
-			problem = psprintf("was of type %s and is of type %s", type, now);
-		pfree(now);
-	}
-	if (problem == NULL)
-		return attnum;
-	if (missing_ok)
-		return 0;
-	ereport(ERROR,
-			(errcode(ERRCODE_WF_LAYOUT),
-			 errmsg("column \"%s\" of the draft does not fit table \"%s\" any more",
-					name, RelationGetRelationName(rel)),
-			 errdetail("The column %s.", problem),
-			 errhint("Withdraw the request and make it again.")));
-	return 0;
-}
-
-/*
  * row_key_attnums: the columns that identify a row: those of the primary key,
  * else of the first immediate unique index over columns that are not null.
  * NULL if there is none.  indexid, if not NULL, receives the index.
@@ -222,21 +164,6 @@ table_sql(Relation rel, bool with_only)
 }
 
 /*
- * row_value: a column's value from its output text; the caller holds
- * transmission modes and is the requester.
- */
-Datum
-row_value(Form_pg_attribute att, const char *text, bool *isnull)
-{
-	Oid			input;
-	Oid			ioparam;
-
-	*isnull = (text == NULL);
-	getTypeInputInfo(att->atttypid, &input, &ioparam);
-	return OidInputFunctionCall(input, unconstify(char *, text), ioparam, att->atttypmod);
-}
-
-/*
  * The lock that writing a change takes on its row: as PostgreSQL itself, an
  * UPDATE that leaves the keys alone doesn't exclude those who insert rows that
  * refer to the row.
@@ -291,7 +218,7 @@ row_find(Relation rel, Change *change, bool lock)
 		AttrNumber	attnum = row_attnum(change->layout, rel, key->columns[i], false);
 		bool		isnull;
 
-		values[i] = row_value(TupleDescAttr(desc, attnum - 1), key->values[i], &isnull);
+		values[i] = layout_value(change->layout, rel, key->columns[i], key->values[i], &isnull);
 		nulls[i] = isnull ? 'n' : ' ';
 		appendStringInfo(&name, " %d", attnum);
 	}
@@ -377,15 +304,13 @@ row_text(Relation rel, HeapTuple row, AttrNumber attnum)
 static void
 overlay(Image *image, Change *change, Relation rel, Datum *values, bool *nulls)
 {
-	TupleDesc	desc = RelationGetDescr(rel);
-
 	for (int i = 0; image && i < image->n; i++)
 	{
 		int			position = image->columns ? image->columns[i] : i + 1;
 		AttrNumber	attnum = row_attnum(change->layout, rel, position, false);
 
-		values[attnum - 1] = row_value(TupleDescAttr(desc, attnum - 1),
-											 image->values[i], &nulls[attnum - 1]);
+		values[attnum - 1] = layout_value(change->layout, rel, position,
+										  image->values[i], &nulls[attnum - 1]);
 	}
 }
 

@@ -16,7 +16,6 @@
 #include "commands/sequence.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/json.h"
 
 #include "heapstore.h"
 #include "idflow.h"
@@ -213,7 +212,7 @@ static void
 record_candidates(Request *req, Activity *activity, List *keys)
 {
 	Event	   *event;
-	StringInfoData buf;
+	JsonbParseState *state = NULL;
 	ListCell   *lc;
 
 	if (req->events == NIL)
@@ -222,21 +221,19 @@ record_candidates(Request *req, Activity *activity, List *keys)
 	if (event->data)
 		event = request_event(req, req->acting, req->acting_via, "Ask", NULL);
 
-	initStringInfo(&buf);
-	appendStringInfoChar(&buf, '{');
-	appendStringInfo(&buf, "\"task\": " INT64_FORMAT, req->task);
-	json_pair(&buf, "asks", activity->name);
-	appendStringInfoString(&buf, ", \"candidates\": [");
+	json_open(&state, WJB_BEGIN_OBJECT);
+	json_key(&state, "task");
+	json_int64(&state, WJB_VALUE, req->task);
+	json_key(&state, "asks");
+	json_string(&state, WJB_VALUE, activity->name);
+	json_key(&state, "candidates");
+	json_open(&state, WJB_BEGIN_ARRAY);
 	foreach(lc, keys)
-	{
-		if (foreach_current_index(lc) > 0)
-			appendStringInfoString(&buf, ", ");
-		escape_json(&buf, lfirst(lc));
-	}
-	appendStringInfoString(&buf, "], \"digests\": ");
-	appendStringInfoString(&buf, image_digests(req));
-	appendStringInfoChar(&buf, '}');
-	event->data = json_from_text(buf.data);
+		json_string(&state, WJB_ELEM, lfirst(lc));
+	(void) json_close(&state, WJB_END_ARRAY);
+	json_key(&state, "digests");
+	json_digests(&state, req);
+	event->data = JsonbValueToJsonb(json_close(&state, WJB_END_OBJECT));
 }
 
 /*
