@@ -334,6 +334,7 @@ record_bypass(Relation rel, CmdType operation, TupleTableSlot *old, TupleTableSl
 		req->persisted = true;
 	}
 	change_add(req, change);
+	change_store(req, change);
 	event = request_event(req, actor, "idflow_admin", "Bypass", bypass_reason());
 	event->data = json_from_text(psprintf("{\"change\": %d}", change->seq));
 	if (!request_is_closed(req))
@@ -388,6 +389,7 @@ gate_capture(Relation rel, CmdType operation, TupleTableSlot *old, TupleTableSlo
 	change_add(req, change);
 	pending_keys_add(req, change, rel, new, touched, old ? &old->tts_tid : NULL,
 					 !tried);
+	change_store(req, change);
 
 	if (strcmp(req->state, "draft") != 0 || collecting_request() == 0 || applying_request)
 	{

@@ -38,6 +38,7 @@ enum
 	CH_NEW_COLUMNS,
 	CH_NEW_IMAGE,
 	CH_WRITTEN,
+	CH_HELD,
 	CH_SUPERSEDED,
 	CH_SALT,
 	CH_CONTEXT
@@ -51,6 +52,12 @@ static StorePlan update_change = {
 	" WHERE request OPERATOR(pg_catalog.=) $1 AND seq OPERATOR(pg_catalog.=) $2",
 	12, {INT8OID, INT4OID, INT4OID, INT2ARRAYOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID,
 	INT2ARRAYOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID, INT8OID}
+};
+
+static StorePlan update_held = {
+	"UPDATE idflow.change_data SET held = $3"
+	" WHERE request OPERATOR(pg_catalog.=) $1 AND seq OPERATOR(pg_catalog.=) $2",
+	3, {INT8OID, INT4OID, INT8ARRAYOID}
 };
 
 static StorePlan supersede_change = {
@@ -124,22 +131,58 @@ make_salt(void)
 	return salt;
 }
 
+/* the digests of the keys that a change holds, as bigint[] */
+static Datum
+held_datum(Change *change)
+{
+	Datum	   *values = palloc(Max(change->nheld, 1) * sizeof(Datum));
+
+	for (int i = 0; i < change->nheld; i++)
+		values[i] = Int64GetDatum(change->held[i]);
+	return PointerGetDatum(construct_array(values, change->nheld, INT8OID, 8, FLOAT8PASSBYVAL,
+										   TYPALIGN_DOUBLE));
+}
+
+static void
+read_held(Change *change, StoreRow *row)
+{
+	Datum	   *values;
+	bool	   *nulls;
+
+	change->held = NULL;
+	change->nheld = 0;
+	if (row->nulls[CH_HELD - 1])
+		return;
+	deconstruct_array(DatumGetArrayTypeP(row->values[CH_HELD - 1]), INT8OID, 8, FLOAT8PASSBYVAL,
+					  TYPALIGN_DOUBLE, &values, &nulls, &change->nheld);
+	change->held = palloc(Max(change->nheld, 1) * sizeof(int64));
+	for (int i = 0; i < change->nheld; i++)
+		change->held[i] = DatumGetInt64(values[i]);
+}
+
 /*
- * change_add: store a new change of a request; gives it its number, its salt
+ * change_add: make a change one of a request's; gives it its number, its salt
  * and the settings of the moment.
  */
 void
 change_add(Request *req, Change *change)
 {
-	StoreRow	row;
-	char		isnull;
-
 	change->seq = ++req->nchanges;
 	change->revision = req->revision;
 	change->salt = make_salt();
 	if (change->context == NIL)
 		change->context = request_context();
 	req->changes = lappend(req->changes, change);
+}
+
+/*
+ * change_store: store a new change.
+ */
+void
+change_store(Request *req, Change *change)
+{
+	StoreRow	row;
+	char		isnull;
 
 	row_clear(&row);
 	row_set(&row, CH_REQUEST, Int64GetDatum(req->id));
@@ -160,7 +203,59 @@ change_add(Request *req, Change *change)
 	row.nulls[CH_WRITTEN - 1] = isnull == 'n';
 	row_set(&row, CH_SALT, PointerGetDatum(change->salt));
 	row_set(&row, CH_CONTEXT, text_array_datum(change->context));
+	if (change->nheld > 0)
+		row_set(&row, CH_HELD, held_datum(change));
 	store_insert(&change_table, &row);
+	change->stored = true;
+}
+
+/*
+ * change_store_held: store which keys a change holds, if it is stored itself;
+ * else change_store() will.
+ */
+void
+change_store_held(Request *req, Change *change)
+{
+	Datum		values[3];
+	UserSwitch	save;
+
+	if (!change->stored)
+		return;
+	values[0] = Int64GetDatum(req->id);
+	values[1] = Int32GetDatum(change->seq);
+	values[2] = held_datum(change);
+	store_begin(&save);
+	store_exec(&update_held, values, NULL, false);
+	store_end(&save);
+}
+
+/*
+ * changes_held: the keys that a request's changes hold, or with a number other
+ * than 0 one of them, as a List of Change of which seq and held are set.  Reads
+ * nothing else, so that a request can be ended whatever became of its drafts.
+ */
+List *
+changes_held(Request *req, int seq)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, req->changes)
+		if (seq == 0 || ((Change *) lfirst(lc))->seq == seq)
+			result = lappend(result, lfirst(lc));
+	if (req->changes_loaded)
+		return result;
+	foreach(lc, store_scan(&change_table, req->id))
+	{
+		StoreRow   *row = lfirst(lc);
+		Change	   *change = palloc0(sizeof(Change));
+
+		change->seq = DatumGetInt32(row->values[CH_SEQ - 1]);
+		read_held(change, row);
+		if (row->nulls[CH_SUPERSEDED - 1] && (seq == 0 || change->seq == seq))
+			result = lappend(result, change);
+	}
+	return result;
 }
 
 /*
@@ -206,10 +301,10 @@ change_drop(Request *req, int seq)
 	store_begin(&save);
 	store_exec(&supersede_change, values, NULL, false);
 	store_end(&save);
+	pending_keys_drop(req, seq);
 	foreach(lc, req->changes)
 		if (((Change *) lfirst(lc))->seq == seq)
 			req->changes = foreach_delete_current(req->changes, lc);
-	pending_keys_drop(req, seq);
 }
 
 static CmdType
@@ -251,6 +346,8 @@ change_from_row(StoreRow *row)
 		for (int i = 0; i < n; i++)
 			change->written = bms_add_member(change->written, DatumGetInt16(values[i]));
 	}
+	read_held(change, row);
+	change->stored = true;
 	if (!row->nulls[CH_SALT - 1])
 		change->salt = DatumGetByteaP(row->values[CH_SALT - 1]);
 	if (!row->nulls[CH_CONTEXT - 1])
@@ -269,7 +366,7 @@ request_changes(Request *req)
 
 	if (req->changes_loaded)
 		return req->changes;
-	foreach(lc, store_scan(&change_table, CH_REQUEST, req->id))
+	foreach(lc, store_scan(&change_table, req->id))
 	{
 		StoreRow   *row = lfirst(lc);
 

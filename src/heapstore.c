@@ -168,7 +168,7 @@ row_set_text(StoreRow *row, AttrNumber column, const char *text)
 }
 
 static void
-insert_index_entries(StoreTable *table, Relation rel, HeapTuple tuple, StoreRow *row)
+insert_index_entries(StoreTable *table, Relation rel, ItemPointer tid, StoreRow *row)
 {
 	for (int i = 0; i < table->nindexes; i++)
 	{
@@ -188,7 +188,7 @@ insert_index_entries(StoreTable *table, Relation rel, HeapTuple tuple, StoreRow 
 		}
 
 		index_rel = open_index(index->indexid);
-		index_insert(index_rel, values, nulls, &tuple->t_self, rel,
+		index_insert(index_rel, values, nulls, tid, rel,
 					 info->ii_Unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false, info);
 		RelationClose(index_rel);
 	}
@@ -203,6 +203,33 @@ store_insert(StoreTable *table, StoreRow *row)
 }
 
 /*
+ * store_insert_all: insert several rows of a table, for a good deal less than
+ * one by one.
+ */
+void
+store_insert_all(StoreTable *table, StoreRow *rows, int n)
+{
+	Relation	rel = store_open(table);
+	TupleTableSlot **slots = palloc(n * sizeof(TupleTableSlot *));
+
+	for (int i = 0; i < n; i++)
+	{
+		slots[i] = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsHeapTuple);
+		ExecStoreHeapTuple(heap_form_tuple(RelationGetDescr(rel), rows[i].values, rows[i].nulls),
+						   slots[i], true);
+	}
+	heap_multi_insert(rel, slots, n, GetCurrentCommandId(true), 0, NULL);
+	for (int i = 0; i < n; i++)
+	{
+		insert_index_entries(table, rel, &slots[i]->tts_tid, &rows[i]);
+		ExecDropSingleTupleTableSlot(slots[i]);
+	}
+	pfree(slots);
+	table_close(rel, NoLock);
+	CommandCounterIncrement();
+}
+
+/*
  * store_insert_at: insert a row and tell where it is.  It is visible to what
  * follows in the transaction.
  */
@@ -213,7 +240,7 @@ store_insert_at(StoreTable *table, StoreRow *row, ItemPointer tid)
 	HeapTuple	tuple = heap_form_tuple(RelationGetDescr(rel), row->values, row->nulls);
 
 	simple_heap_insert(rel, tuple);
-	insert_index_entries(table, rel, tuple, row);
+	insert_index_entries(table, rel, &tuple->t_self, row);
 	*tid = tuple->t_self;
 	heap_freetuple(tuple);
 	table_close(rel, NoLock);
@@ -254,46 +281,101 @@ store_update(StoreTable *table, ItemPointer tid, StoreRow *row)
 
 	heap_update_simply(rel, tid, tuple);
 	if (!HeapTupleIsHeapOnly(tuple))
-		insert_index_entries(table, rel, tuple, row);
+		insert_index_entries(table, rel, &tuple->t_self, row);
 	*tid = tuple->t_self;
 	heap_freetuple(tuple);
 	table_close(rel, NoLock);
 	CommandCounterIncrement();
 }
 
-/*
- * store_delete: delete the rows whose bigint column, the first of an index,
- * has a value.  Returns how many there were.
- */
-int
-store_delete(StoreTable *table, AttrNumber column, int64 value)
+/* The rows whose bigint column, the first of the primary key, has a value. */
+typedef struct StoreScan
+{
+	Relation	index;
+	Snapshot	snapshot;
+	IndexScanDesc scan;
+	TupleTableSlot *slot;
+} StoreScan;
+
+static void
+scan_begin(StoreScan *scan, Relation rel, Oid indexid, int64 value)
+{
+	static FmgrInfo equal = {.fn_oid = InvalidOid};
+	ScanKeyData key;
+
+	if (!OidIsValid(equal.fn_oid))
+		fmgr_info_cxt(F_INT8EQ, &equal, TopMemoryContext);
+	ScanKeyEntryInitializeWithInfo(&key, 0, 1, BTEqualStrategyNumber, InvalidOid, InvalidOid,
+								   &equal, Int64GetDatum(value));
+	scan->index = open_index(indexid);
+	scan->snapshot = RegisterSnapshot(GetLatestSnapshot());
+	scan->slot = table_slot_create(rel, NULL);
+	scan->scan = begin_index_scan(rel, scan->index, scan->snapshot, 1);
+	index_rescan(scan->scan, &key, 1, NULL, 0);
+}
+
+/* The next row, in the order of the index; NULL if there is none. */
+static HeapTuple
+scan_next(StoreScan *scan)
+{
+	if (!index_getnext_slot(scan->scan, ForwardScanDirection, scan->slot))
+		return NULL;
+	return ExecFetchSlotHeapTuple(scan->slot, false, NULL);
+}
+
+static void
+scan_end(StoreScan *scan)
+{
+	index_endscan(scan->scan);
+	ExecDropSingleTupleTableSlot(scan->slot);
+	UnregisterSnapshot(scan->snapshot);
+	RelationClose(scan->index);
+}
+
+/* Delete rows by the first column of the primary key, and by another if of is not 0. */
+static int
+delete_rows(StoreTable *table, int64 value, AttrNumber of, int64 owner)
 {
 	Relation	rel = store_open(table);
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	ScanKeyData key;
-	SysScanDesc scan;
+	StoreScan	scan;
 	HeapTuple	tuple;
-	Oid			indexid = InvalidOid;
 	int			n = 0;
 
-	for (int i = 0; i < table->nindexes; i++)
-		if (table->indexes[i].info->ii_IndexAttrNumbers[0] == column)
-			indexid = table->indexes[i].indexid;
-	if (!OidIsValid(indexid))
-		elog(ERROR, "table \"idflow.%s\" has no index on column %d", table->name, column);
-	ScanKeyInit(&key, column, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(value));
-	scan = systable_beginscan(rel, indexid, true, snapshot, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	scan_begin(&scan, rel, table->pkey, value);
+	while ((tuple = scan_next(&scan)) != NULL)
 	{
+		bool		isnull;
+
+		if (of != 0 && DatumGetInt64(heap_getattr(tuple, of, RelationGetDescr(rel), &isnull)) != owner)
+			continue;
 		simple_heap_delete(rel, &tuple->t_self);
 		n++;
 	}
-	systable_endscan(scan);
-	UnregisterSnapshot(snapshot);
+	scan_end(&scan);
 	table_close(rel, NoLock);
 	if (n > 0)
 		CommandCounterIncrement();
 	return n;
+}
+
+/*
+ * store_delete: delete the rows whose bigint column, the first of the primary
+ * key, has a value.  Returns how many there were.
+ */
+int
+store_delete(StoreTable *table, int64 value)
+{
+	return delete_rows(table, value, 0, 0);
+}
+
+/*
+ * store_delete_of: the same for those only that have an owner in another
+ * bigint column.
+ */
+int
+store_delete_of(StoreTable *table, int64 value, AttrNumber column, int64 owner)
+{
+	return delete_rows(table, value, column, owner);
 }
 
 /*
@@ -302,19 +384,15 @@ store_delete(StoreTable *table, AttrNumber column, int64 value)
  * memory context.
  */
 List *
-store_scan(StoreTable *table, AttrNumber column, int64 value)
+store_scan(StoreTable *table, int64 value)
 {
 	Relation	rel = store_open(table);
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	Relation	index = index_open(table->pkey, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
+	StoreScan	scan;
 	HeapTuple	tuple;
 	List	   *result = NIL;
 
-	ScanKeyInit(&key, column, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(value));
-	scan = systable_beginscan_ordered(rel, index, snapshot, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan, ForwardScanDirection)))
+	scan_begin(&scan, rel, table->pkey, value);
+	while ((tuple = scan_next(&scan)) != NULL)
 	{
 		StoreRow   *row = palloc(sizeof(StoreRow));
 
@@ -322,42 +400,68 @@ store_scan(StoreTable *table, AttrNumber column, int64 value)
 		heap_deform_tuple(heap_copytuple(tuple), RelationGetDescr(rel), row->values, row->nulls);
 		result = lappend(result, row);
 	}
-	systable_endscan_ordered(scan);
-	index_close(index, AccessShareLock);
-	UnregisterSnapshot(snapshot);
+	scan_end(&scan);
 	table_close(rel, NoLock);
 	return result;
 }
 
+static bool
+fetch_row(Relation rel, StoreTable *table, int64 id, StoreRow *row, ItemPointer tid)
+{
+	StoreScan	scan;
+	HeapTuple	tuple;
+
+	row_clear(row);
+	scan_begin(&scan, rel, table->pkey, id);
+	tuple = scan_next(&scan);
+	if (tuple != NULL)
+	{
+		*tid = tuple->t_self;
+		heap_deform_tuple(heap_copytuple(tuple), RelationGetDescr(rel), row->values, row->nulls);
+	}
+	scan_end(&scan);
+	return tuple != NULL;
+}
+
 /*
- * store_fetch: the row whose bigint primary key has a value, as values and
- * nulls with its place in *tid.  Returns false if there is none.  The values
- * are copies in the current memory context.
+ * store_fetch: the row whose bigint primary key, the first column, has a
+ * value, as values and nulls with its place in *tid.  Returns false if there
+ * is none.  The values are copies in the current memory context.
  */
 bool
 store_fetch(StoreTable *table, int64 id, StoreRow *row, ItemPointer tid)
 {
 	Relation	rel = store_open(table);
+	bool		found = fetch_row(rel, table, id, row, tid);
+
+	table_close(rel, NoLock);
+	return found;
+}
+
+/*
+ * store_fetch_again: the same for a row that was at *tid when it was last
+ * seen; looked for by its key if it isn't there any more.
+ */
+bool
+store_fetch_again(StoreTable *table, int64 id, StoreRow *row, ItemPointer tid)
+{
+	Relation	rel = store_open(table);
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
 	bool		found = false;
 
 	row_clear(row);
-	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(id));
-	scan = systable_beginscan(rel, table->pkey, true, snapshot, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
+	if (ItemPointerIsValid(tid) && table_tuple_fetch_row_version(rel, tid, snapshot, slot))
 	{
-		HeapTuple	copy = heap_copytuple(tuple);
+		HeapTuple	copy = ExecCopySlotHeapTuple(slot);
 
 		heap_deform_tuple(copy, RelationGetDescr(rel), row->values, row->nulls);
-		*tid = copy->t_self;
-		found = true;
+		found = !row->nulls[0] && DatumGetInt64(row->values[0]) == id;
 	}
-	systable_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
 	UnregisterSnapshot(snapshot);
+	if (!found)
+		found = fetch_row(rel, table, id, row, tid);
 	table_close(rel, NoLock);
 	return found;
 }
@@ -377,10 +481,12 @@ store_lock(StoreTable *table, int64 id, StoreRow *row, ItemPointer tid)
 	bool		found;
 
 	Assert(!IsolationUsesXactSnapshot());
-	if (!store_fetch(table, id, row, tid))
-		return false;
-
 	rel = store_open(table);
+	if (!fetch_row(rel, table, id, row, tid))
+	{
+		table_close(rel, NoLock);
+		return false;
+	}
 	slot = table_slot_create(rel, NULL);
 	switch (table_tuple_lock(rel, tid, GetActiveSnapshot(), slot, GetCurrentCommandId(false),
 							 LockTupleExclusive, LockWaitBlock,

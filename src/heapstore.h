@@ -45,11 +45,14 @@ extern void row_set_text(StoreRow *row, AttrNumber column, const char *text);
 
 extern void store_insert(StoreTable *table, StoreRow *row);
 extern void store_insert_at(StoreTable *table, StoreRow *row, ItemPointer tid);
+extern void store_insert_all(StoreTable *table, StoreRow *rows, int n);
 extern bool store_key_taken(StoreTable *table, StoreRow *row);
 extern void store_update(StoreTable *table, ItemPointer tid, StoreRow *row);
 extern bool store_fetch(StoreTable *table, int64 id, StoreRow *row, ItemPointer tid);
+extern bool store_fetch_again(StoreTable *table, int64 id, StoreRow *row, ItemPointer tid);
 extern bool store_lock(StoreTable *table, int64 id, StoreRow *row, ItemPointer tid);
-extern List *store_scan(StoreTable *table, AttrNumber column, int64 value);
-extern int	store_delete(StoreTable *table, AttrNumber column, int64 value);
+extern List *store_scan(StoreTable *table, int64 value);
+extern int	store_delete(StoreTable *table, int64 value);
+extern int	store_delete_of(StoreTable *table, int64 value, AttrNumber column, int64 owner);
 
 #endif

@@ -262,6 +262,9 @@ typedef struct Change
 	bool		written_known;
 	bytea	   *salt;			/* keeps digests from being guessed */
 	List	   *context;		/* settings: name, value, name, value ... */
+	int64	   *held;			/* its keys in idflow.pending_key, by digest */
+	int			nheld;
+	bool		stored;			/* has a row in idflow.change_data */
 
 	/* the rows in the target's present shape, once row_load() has made them */
 	HeapTuple	old_row;		/* UPDATE, DELETE: as drafted upon */
@@ -291,6 +294,7 @@ typedef struct Request
 	int			position;		/* of the activity it stands at; 0: none */
 	const char *activity_state; /* the template's state, short; NULL: none */
 	int64		task;			/* the open task; 0: none */
+	ItemPointerData task_tid;	/* where its row was last seen, if it was */
 	char	   *requester;
 	char	   *subject;
 	int64		parent;
@@ -331,6 +335,9 @@ extern Event *request_event(Request *req, const char *actor, const char *via,
 
 /* change.c */
 extern void change_add(Request *req, Change *change);
+extern void change_store(Request *req, Change *change);
+extern void change_store_held(Request *req, Change *change);
+extern List *changes_held(Request *req, int seq);
 extern void change_update(Request *req, Change *change);
 extern void change_drop(Request *req, int seq);
 extern List *request_changes(Request *req);
@@ -346,7 +353,7 @@ extern void engine_review_again(Request *req);
 extern void engine_apply_again(Request *req);
 
 /* task.c */
-extern int64 task_request(int64 task);
+extern int64 task_request(int64 task, ItemPointer tid);
 extern void task_mark_waiting(Request *req);
 extern void task_unmark_waiting(Request *req);
 extern void task_open(Request *req);

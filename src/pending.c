@@ -66,12 +66,6 @@ static StorePlan select_key = {
 	1, {INT8OID}
 };
 
-static StorePlan delete_keys = {
-	"DELETE FROM idflow.pending_key WHERE request OPERATOR(pg_catalog.=) $1"
-	" AND seq OPERATOR(pg_catalog.=) $2",
-	2, {INT8OID, INT4OID}
-};
-
 /* Columns of idflow.pending_key. */
 enum
 {
@@ -396,9 +390,18 @@ pending_keys_add(Request *req, Change *change, Relation rel, TupleTableSlot *slo
 		keys = lappend(keys, key);
 	}
 
+	change->held = palloc(Max(list_length(keys), 1) * sizeof(int64));
+	change->nheld = 0;
 	foreach(lc, keys)
-		if (!((PendingKey *) lfirst(lc))->generated)
-			hold_key(req, change, lfirst(lc));
+	{
+		PendingKey *key = lfirst(lc);
+
+		if (key->generated)
+			continue;
+		hold_key(req, change, key);
+		change->held[change->nheld++] = key->digest;
+	}
+	change_store_held(req, change);
 	foreach(lc, check_live ? keys : NIL)
 		check_live_key(&execution, lfirst(lc), self);
 
@@ -417,17 +420,17 @@ pending_keys_add(Request *req, Change *change, Relation rel, TupleTableSlot *slo
 void
 pending_keys_drop(Request *req, int seq)
 {
-	UserSwitch	save;
-	Datum		values[2] = {Int64GetDatum(req->id), Int32GetDatum(seq)};
+	ListCell   *lc;
 
-	if (seq == 0)
+	foreach(lc, changes_held(req, seq))
 	{
-		store_delete(&pending_table, PK_REQUEST, req->id);
-		return;
+		Change	   *change = lfirst(lc);
+
+		/* one that came out of another database may be somebody else's here */
+		for (int i = 0; i < change->nheld; i++)
+			store_delete_of(&pending_table, change->held[i], PK_REQUEST, req->id);
+		change->nheld = 0;
 	}
-	store_begin(&save);
-	store_exec(&delete_keys, values, NULL, false);
-	store_end(&save);
 }
 
 /*

@@ -251,9 +251,13 @@ request_load(int64 id)
 Request *
 request_load_by_task(int64 task)
 {
-	int64		id = task_request(task);
+	ItemPointerData tid;
+	int64		id = task_request(task, &tid);
+	Request    *req = id == 0 ? NULL : request_load(id);
 
-	return id == 0 ? NULL : request_load(id);
+	if (req)
+		req->task_tid = tid;
+	return req;
 }
 
 /*
@@ -368,25 +372,41 @@ request_is_closed(Request *req)
 }
 
 static void
-write_event(Request *req, Event *event)
+event_row(Request *req, Event *event, StoreRow *row)
 {
-	StoreRow	row;
-
-	row_clear(&row);
-	row_set(&row, EV_REQUEST, Int64GetDatum(req->id));
-	row_set(&row, EV_SEQ, Int32GetDatum(++req->nevents));
-	row_set(&row, EV_AT, TimestampTzGetDatum(GetCurrentTimestamp()));
-	row_set_text(&row, EV_ACTOR, event->actor);
-	row_set_text(&row, EV_ON_BEHALF_OF, event->on_behalf_of);
-	row_set_text(&row, EV_VIA, event->via);
-	row_set_text(&row, EV_ACTIVITY, event->activity);
-	row_set_text(&row, EV_TRANSITION, event->transition);
-	row_set_text(&row, EV_FROM_STATE, event->from_state);
-	row_set_text(&row, EV_TO_STATE, event->to_state);
-	row_set_text(&row, EV_COMMENT, event->comment);
+	row_clear(row);
+	row_set(row, EV_REQUEST, Int64GetDatum(req->id));
+	row_set(row, EV_SEQ, Int32GetDatum(++req->nevents));
+	row_set(row, EV_AT, TimestampTzGetDatum(GetCurrentTimestamp()));
+	row_set_text(row, EV_ACTOR, event->actor);
+	row_set_text(row, EV_ON_BEHALF_OF, event->on_behalf_of);
+	row_set_text(row, EV_VIA, event->via);
+	row_set_text(row, EV_ACTIVITY, event->activity);
+	row_set_text(row, EV_TRANSITION, event->transition);
+	row_set_text(row, EV_FROM_STATE, event->from_state);
+	row_set_text(row, EV_TO_STATE, event->to_state);
+	row_set_text(row, EV_COMMENT, event->comment);
 	if (event->data)
-		row_set(&row, EV_DATA, JsonbPGetDatum(event->data));
-	store_insert(&event_table, &row);
+		row_set(row, EV_DATA, JsonbPGetDatum(event->data));
+}
+
+static void
+write_events(Request *req)
+{
+	int			n = list_length(req->events);
+	StoreRow   *rows;
+
+	if (n == 0)
+		return;
+	rows = palloc(n * sizeof(StoreRow));
+	for (int i = 0; i < n; i++)
+		event_row(req, list_nth(req->events, i), &rows[i]);
+	if (n == 1)
+		store_insert(&event_table, rows);
+	else
+		store_insert_all(&event_table, rows, n);
+	pfree(rows);
+	req->events = NIL;
 }
 
 /*
@@ -413,11 +433,8 @@ request_write(Request *req)
 {
 	StoreRow	row;
 	Activity   *activity = request_activity(req);
-	ListCell   *lc;
 
-	foreach(lc, req->events)
-		write_event(req, lfirst(lc));
-	req->events = NIL;
+	write_events(req);
 	if (req->keys_free)
 		pending_keys_drop(req, 0);
 	req->keys_free = false;

@@ -197,7 +197,7 @@ drop_candidates(int64 task, const char *source)
 
 	if (source == NULL)
 	{
-		store_delete(&candidate_table, CA_TASK, task);
+		store_delete(&candidate_table, task);
 		return;
 	}
 	values[0] = Int64GetDatum(task);
@@ -237,16 +237,16 @@ record_candidates(Request *req, Activity *activity, List *keys)
 }
 
 /*
- * task_request: the number of a task's request, 0 if there is no such task.
+ * task_request: the number of a task's request, 0 if there is no such task;
+ * *tid is where the task's row is.
  */
 int64
-task_request(int64 task)
+task_request(int64 task, ItemPointer tid)
 {
 	StoreRow	row;
-	ItemPointerData tid;
 
 	PreventCommandDuringRecovery("a decision on a task");
-	return store_fetch(&task_table, task, &row, &tid) ?
+	return store_fetch(&task_table, task, &row, tid) ?
 		DatumGetInt64(row.values[TK_REQUEST - 1]) : 0;
 }
 
@@ -270,7 +270,7 @@ task_mark_waiting(Request *req)
 void
 task_unmark_waiting(Request *req)
 {
-	store_delete(&candidate_table, CA_TASK, -req->id);
+	store_delete(&candidate_table, -req->id);
 }
 
 /*
@@ -382,7 +382,8 @@ task_close(Request *req, const char *outcome, Vote *vote)
 		row_set(&row, VO_SUPERSEDED, BoolGetDatum(false));
 		store_insert(&vote_table, &row);
 	}
-	if (!store_fetch(&task_table, req->task, &row, &tid))
+	tid = req->task_tid;
+	if (!store_fetch_again(&task_table, req->task, &row, &tid))
 		elog(ERROR, "task " INT64_FORMAT " is gone", req->task);
 	if (!row.nulls[TK_CLAIMED_BY - 1])
 		claimed_by = TextDatumGetCString(row.values[TK_CLAIMED_BY - 1]);
@@ -392,6 +393,7 @@ task_close(Request *req, const char *outcome, Vote *vote)
 	store_update(&task_table, &tid, &row);
 	drop_candidates(req->task, NULL);
 	req->task = 0;
+	ItemPointerSetInvalid(&req->task_tid);
 	return claimed_by;
 }
 

@@ -117,19 +117,19 @@ CREATE TABLE idflow.change_data (
 	new_columns  smallint[],
 	new_image    text[],
 	written      smallint[],
+	held         bigint[],		-- digests in idflow.pending_key
 	superseded   int,
 	salt         bytea,
 	context      text[],
 	PRIMARY KEY (request, seq)
 );
 
-/* Unique keys that open drafts ask for; the primary key is the lock. */
+/* Unique keys that open drafts ask for; the primary key is the lock.  A change says which it holds. */
 CREATE TABLE idflow.pending_key (
 	digest       bigint NOT NULL PRIMARY KEY,	-- of table, index and values
 	request      bigint NOT NULL,
 	seq          int NOT NULL
 );
-CREATE INDEX ON idflow.pending_key (request);
 
 -- ---------------------------------------------------------------------- tasks
 
