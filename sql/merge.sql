@@ -216,6 +216,21 @@ SELECT * FROM public.standing(:r18);
 SELECT column_name, base, live, draft FROM idflow.change_diff WHERE request = :r18 ORDER BY 1;
 SELECT idflow.withdraw(:r18);
 
+-- --------------------- sessions that print bytes differently mean the same ones
+\c - :me
+CREATE TABLE hr.picture (id int PRIMARY KEY, bytes bytea);
+INSERT INTO hr.picture VALUES (1, '\x00ff');
+GRANT SELECT, UPDATE ON hr.picture TO me_app;
+SELECT idflow.require_approval('hr.picture', expression => 'SQL:''me_boss''', operations => '{UPDATE}');
+\c - me_app
+SET bytea_output = 'hex';
+UPDATE hr.picture SET bytes = '\x01fe' WHERE id = 1;
+\c - me_boss
+SET bytea_output = 'escape';
+SELECT idflow.approve(task) FROM idflow.inbox;
+\c - me_app
+SELECT * FROM hr.picture;
+
 -- ------------------------ a bundle: all or nothing, and each change for itself
 BEGIN;
 SELECT idflow.begin_request('two rows') AS r16 \gset
