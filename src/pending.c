@@ -279,7 +279,7 @@ hold_contended_key(Request *req, Change *change, PendingKey *key)
 						   description, holder) :
 				 errdetail("The key is asked for by open request " INT64_FORMAT ".", holder),
 				 errhint("Wait for that request's decision or have it withdrawn."),
-				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, key->index_name)));
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, RelationGetRelationName(key->index))));
 	}
 	store_end(&save);
 }
