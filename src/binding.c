@@ -137,8 +137,8 @@ bind_input(BoundInput *bound, Form_pg_attribute att)
 }
 
 /*
- * Whether a layout is bound to a table; binds it where it can be.  The caller
- * holds a lock on the table.
+ * Whether a layout is bound to a table; binds it to its own one.  A partition
+ * of that is looked at each time.  The caller holds a lock on the table.
  */
 static bool
 is_bound(Layout *layout, Relation rel)
@@ -149,7 +149,7 @@ is_bound(Layout *layout, Relation rel)
 
 	if (binding && binding->relid == RelationGetRelid(rel))
 		return true;
-	if (!layout->lasting)
+	if (!layout->lasting || layout->target != RelationGetRelid(rel))
 		return false;
 	if (!callbacks_registered)
 	{

@@ -337,23 +337,21 @@ pending_keys_add(Request *req, Change *change, Relation rel, TupleTableSlot *slo
 	written = written_attributes(change, rel);
 	foreach(lc, indexes)
 	{
-		/* the statement's lock on the table keeps its indexes as they are */
-		Relation	index = RelationIdGetRelation(lfirst_oid(lc));
+		/* as the executor does; of a statement's own table it has done so */
+		Relation	index = index_open(lfirst_oid(lc), RowExclusiveLock);
 		PendingKey *key;
 		IndexInfo  *info;
 		Oid			types[INDEX_MAX_KEYS];
 
-		if (!RelationIsValid(index))
-			elog(ERROR, "could not open index %u", lfirst_oid(lc));
 		if (!index->rd_index->indisunique)
 		{
-			RelationClose(index);
+			index_close(index, NoLock);
 			continue;
 		}
 		info = BuildIndexInfo(index);
 		if (info->ii_ExclusionOps || !info->ii_ReadyForInserts || !index_is_touched(info, touched))
 		{
-			RelationClose(index);
+			index_close(index, NoLock);
 			continue;
 		}
 		if (info->ii_Predicate != NIL)
@@ -363,7 +361,7 @@ pending_keys_add(Request *req, Change *change, Relation rel, TupleTableSlot *slo
 
 			if (!ExecQual(predicate, GetPerTupleExprContext(estate)))
 			{
-				RelationClose(index);
+				index_close(index, NoLock);
 				continue;
 			}
 		}
@@ -381,7 +379,7 @@ pending_keys_add(Request *req, Change *change, Relation rel, TupleTableSlot *slo
 		}
 		if (key->has_null && !info->ii_NullsNotDistinct)
 		{
-			RelationClose(index);
+			index_close(index, NoLock);
 			continue;
 		}
 		key->digest = key_digest(RelationGetRelid(index), info->ii_NumIndexKeyAttrs, types,
@@ -406,7 +404,7 @@ pending_keys_add(Request *req, Change *change, Relation rel, TupleTableSlot *slo
 		check_live_key(&execution, lfirst(lc), self);
 
 	foreach(lc, keys)
-		RelationClose(((PendingKey *) lfirst(lc))->index);
+		index_close(((PendingKey *) lfirst(lc))->index, NoLock);
 	if (execution.rri)
 		ExecCloseIndices(execution.rri);
 	if (execution.estate)

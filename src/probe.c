@@ -52,8 +52,9 @@ column_equality(Relation index, int column)
 /*
  * index_probe: whether a row with the key is visible to a snapshot.  values are
  * in the order of the index' columns, of types that its operator classes take
- * as they are, and none is null.  The caller holds a lock on the table that
- * keeps its indexes, and is whom the types' functions are to run as.
+ * as they are, and none is null.  The caller holds a lock on the index, or one
+ * on the table that keeps its indexes, and is whom the types' functions are to
+ * run as.
  */
 ProbeResult
 index_probe(Relation rel, Relation index, Snapshot snapshot, Datum *values)
