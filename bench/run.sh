@@ -7,7 +7,7 @@
 # BENCH_SECONDS=3               length of a request or cycle cell
 # BENCH_REPEATS=3
 # BENCH_CLIENTS="1 8"
-# BENCH_PHASES="request approve cycle pass"
+# BENCH_PHASES="request approve cycle pass client"
 # BENCH_COMPETITORS="limit plpgsql idflow"
 # BENCH_ROWS=20000              rows of a pass-through statement
 set -euo pipefail
@@ -18,7 +18,7 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 seconds=${BENCH_SECONDS:-3}
 repeats=${BENCH_REPEATS:-3}
 read -r -a clients <<<"${BENCH_CLIENTS:-1 8}"
-phases=" ${BENCH_PHASES:-request approve cycle pass} "
+phases=" ${BENCH_PHASES:-request approve cycle pass client} "
 read -r -a competitors <<<"${BENCH_COMPETITORS:-limit plpgsql idflow}"
 rows=${BENCH_ROWS:-20000}
 
@@ -58,7 +58,7 @@ cell=0
 pgbench_cell() {
 	local db=$1 script=$2 n=$3 out
 	shift 3
-	out=$(as_server pgbench -h "$PGSOCKET" -p "$PGPORT_PRIVATE" -U postgres -n -M prepared -c "$n" -j "$((n < 2 ? n : 2))" \
+	out=$(as_server env PGOPTIONS="${PGBENCH_OPTIONS:-}" pgbench -h "$PGSOCKET" -p "$PGPORT_PRIVATE" -U postgres -n -M prepared -c "$n" -j "$((n < 2 ? n : 2))" \
 		-D n=0 -D k=0 -D run="$cell" -D nclients="$n" -D task=0 -D rows="$rows" -f "$script" "$@" "$db" 2>"$WORK/pgbench.err") ||
 		{ cat "$WORK/pgbench.err" >&2; die "pgbench failed in $db"; }
 	! grep -q aborted "$WORK/pgbench.err" || { cat "$WORK/pgbench.err" >&2; die "pgbench failed in $db"; }
@@ -132,8 +132,37 @@ pass_through() {
 	done
 }
 
+# What the library in the session costs a statement that no gate touches, and
+# what counting and returning costs one that is drafted.  Single statements, as
+# a client sends them, in turns as above.
+client_side() {
+	local turn order how op options count value
+	sql postgres -c "CREATE DATABASE bench_client"
+	sql bench_client -f "$WORK/bench/schema.sql" -f "$WORK/bench/client/setup.sql" >/dev/null
+	for op in select insert update gated gated_returning; do
+		count=3000
+		case $op in gated*) count=600 ;; esac
+		for ((turn = 0; turn <= repeats * 6; turn++)); do
+			order='without with'
+			[ $((turn % 2)) = 0 ] || order='with without'
+			for how in $order; do
+				case $op-$how in
+					gated*-without) options='-c session_preload_libraries=idflow -c idflow.count_drafts=off' ;;
+					*-with) options='-c session_preload_libraries=idflow' ;;
+					*) options='' ;;
+				esac
+				cell=$((cell + 1))
+				value=$(PGBENCH_OPTIONS="$options -c idflow.notice=off" \
+					pgbench_cell bench_client "$WORK/bench/client/$op.sql" 1 -t "$count")
+				[ "$turn" = 0 ] || sql postgres -c "INSERT INTO cell VALUES ('client $op', 1, '$how', $turn, $value)"
+			done
+		done
+	done
+}
+
 case "$phases" in *' request '* | *' approve '* | *' cycle '*) cells ;; esac
 case "$phases" in *' pass '*) pass_through ;; esac
+case "$phases" in *' client '*) client_side ;; esac
 
 # ------------------------------------------------------------ tell
 
@@ -183,6 +212,27 @@ case "$phases" in *' pass '*)
 	GROUP BY phase ORDER BY phase"
 	;;
 esac
+
+case "$phases" in *' client '*)
+	say
+	say "| single statements | without, us | with, us | with : without |"
+	say "|---|--:|--:|--:|"
+	table "
+	SELECT CASE phase WHEN 'client select' THEN 'SELECT by key, library not loaded : preloaded'
+			WHEN 'client insert' THEN 'INSERT RETURNING, no gate, not loaded : preloaded'
+			WHEN 'client update' THEN 'UPDATE by key, no gate, not loaded : preloaded'
+			WHEN 'client gated' THEN 'gated INSERT, count_drafts off : on'
+			ELSE 'gated INSERT RETURNING, count_drafts off : on' END,
+		round((1e6 / percentile_cont(0.5) WITHIN GROUP (ORDER BY o))::numeric, 1),
+		round((1e6 / percentile_cont(0.5) WITHIN GROUP (ORDER BY w))::numeric, 1),
+		round((percentile_cont(0.5) WITHIN GROUP (ORDER BY o / w))::numeric, 3)
+	FROM (SELECT phase, repeat, max(value) FILTER (WHERE competitor = 'without') AS o, max(value) FILTER (WHERE competitor = 'with') AS w
+	      FROM cell WHERE phase LIKE 'client%' GROUP BY 1, 2) p
+	GROUP BY phase ORDER BY array_position('{client select,client insert,client update,client gated,client gated_returning}', phase)"
+	;;
+esac
+
+case "$phases" in *' request '* | *' approve '* | *' cycle '*) ;; *) exit 0 ;; esac
 
 # Rates of work that was not done would be worth nothing.
 say

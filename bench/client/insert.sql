@@ -1,0 +1,3 @@
+BEGIN;
+INSERT INTO hr.plain (login) VALUES ('x') RETURNING id;
+ROLLBACK;
