@@ -19,12 +19,12 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "apply.h"
 #include "capture.h"
+#include "compat.h"
 #include "idflow.h"
 #include "notice.h"
 #include "plancache.h"
@@ -50,7 +50,7 @@ touched_attributes(TupleDesc desc, TupleTableSlot *old, TupleTableSlot *new)
 			continue;
 		if (old->tts_isnull[i] != new->tts_isnull[i] ||
 			(!old->tts_isnull[i] &&
-			 !datum_image_eq(old->tts_values[i], new->tts_values[i], att->attbyval, att->attlen)))
+			 !same_datum(old->tts_values[i], new->tts_values[i], att->attbyval, att->attlen)))
 			touched = bms_add_member(touched, att->attnum);
 	}
 	return touched;

@@ -22,7 +22,6 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
@@ -30,6 +29,7 @@
 
 #include "apply.h"
 #include "attach.h"
+#include "compat.h"
 #include "idflow.h"
 #include "notice.h"
 #include "plancache.h"
@@ -125,7 +125,7 @@ check_foreign_key(Request *req, Relation rel, TupleTableSlot *slot, ForeignKeyCa
 			Form_pg_attribute own_att = TupleDescAttr(RelationGetDescr(rel), fk->confkey[i] - 1);
 
 			self = !isnull && own_att->atttypid == att->atttypid &&
-				datum_image_eq(own, values[i], att->attbyval, att->attlen);
+				same_datum(own, values[i], att->attbyval, att->attlen);
 		}
 	}
 	if (self)

@@ -17,6 +17,7 @@
 #include "executor/executor.h"
 #include "nodes/parsenodes.h"
 #include "parser/parse_relation.h"
+#include "utils/datum.h"
 #include "utils/rel.h"
 
 /* The ExecutorRun hook lost its execute_once argument in 18. */
@@ -71,6 +72,30 @@ planned_check_as_user(PlannedStmt *stmt, RangeTblEntry *rte)
 	return rte->checkAsUser;
 }
 #endif
+
+/*
+ * same_datum: whether two values, not null, are the same to the bit.  Where
+ * they are passed by value, datum_image_eq() of older minor releases, such as
+ * 16.6 and 17.2, compares what is beyond their length too, and there a large oid
+ * from a row differs from the one that was read from text.
+ */
+static inline bool
+same_datum(Datum a, Datum b, bool byval, int len)
+{
+	if (!byval)
+		return datum_image_eq(a, b, false, len);
+	switch (len)
+	{
+		case sizeof(char):
+			return DatumGetChar(a) == DatumGetChar(b);
+		case sizeof(int16):
+			return DatumGetInt16(a) == DatumGetInt16(b);
+		case sizeof(int32):
+			return DatumGetInt32(a) == DatumGetInt32(b);
+		default:
+			return a == b;
+	}
+}
 
 /* 18 lets the caller name the tuple that doesn't count as a conflict. */
 #if PG_VERSION_NUM >= 180000

@@ -10,11 +10,11 @@
 
 #include "access/htup_details.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 
 #include "apply.h"
+#include "compat.h"
 #include "idflow.h"
 
 static bool
@@ -121,7 +121,7 @@ check_written_row(Request *req, Change *change, Relation rel, Dml *dml, HeapTupl
 			continue;			/* a column newer than the draft: its default */
 
 		if (isnull == expected_null &&
-			(isnull || datum_image_eq(value, expected, att->attbyval, att->attlen)))
+			(isnull || same_datum(value, expected, att->attbyval, att->attlen)))
 			continue;
 
 		if (arg < dml->nargs && req->workflow->exact)

@@ -14,10 +14,10 @@
 #include "access/htup_details.h"
 #include "catalog/partition.h"
 #include "commands/trigger.h"
-#include "utils/datum.h"
 #include "utils/memutils.h"
 
 #include "apply.h"
+#include "compat.h"
 #include "idflow.h"
 
 Pass	   *current_pass = NULL;
@@ -43,7 +43,7 @@ row_is_expected(Pass *pass, TriggerData *trigdata)
 		Datum		value = heap_getattr(tuple, attnum, desc, &isnull);
 
 		if (isnull != (pass->dml->nulls[i] == 'n') ||
-			(!isnull && !datum_image_eq(value, pass->dml->values[i], att->attbyval, att->attlen)))
+			(!isnull && !same_datum(value, pass->dml->values[i], att->attbyval, att->attlen)))
 			return false;
 	}
 	return true;
