@@ -61,11 +61,14 @@ public class HibernateOrm {
     private static void step(String name, Unit work) {
         Steps.step(name, () -> {
             Session session = factory.openSession();
+            Transaction transaction = session.beginTransaction();
             try {
-                Transaction transaction = session.beginTransaction();
                 String[] facts = work.run(session);
                 transaction.commit();
                 return facts;
+            } catch (RuntimeException e) {
+                transaction.rollback();
+                throw e;
             } finally {
                 session.close();
             }
@@ -83,6 +86,13 @@ public class HibernateOrm {
         session.refresh(ada);
         Steps.expect(((Person) session.get(Person.class, ada.id)).name, "Ada");
         return Steps.facts();
+    }
+
+    private static String[] again(Session session) {
+        session.update(ada);
+        ada.name = "Ida";
+        session.flush();
+        return Steps.facts(ada.fact());
     }
 
     private static String[] update(Session session) {
@@ -140,6 +150,7 @@ public class HibernateOrm {
             .buildSessionFactory();
         step("create", HibernateOrm::create);
         step("read", HibernateOrm::read);
+        step("again", HibernateOrm::again);
         step("update", HibernateOrm::update);
         step("delete", HibernateOrm::delete);
         step("bulk", HibernateOrm::bulk);

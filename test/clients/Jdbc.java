@@ -45,15 +45,23 @@ public class Jdbc {
         return Steps.facts();
     }
 
-    private static String[] update() throws SQLException {
+    private static String[] change(long id, String name) throws SQLException {
         String sql = "UPDATE person SET name = ?, version = version + 1 WHERE id = ? AND version = ?";
         try (PreparedStatement statement = connection.prepareStatement(sql)) {
-            statement.setString(1, "Updated");
-            statement.setLong(2, 1);
+            statement.setString(1, name);
+            statement.setLong(2, id);
             statement.setInt(3, 1);
             Steps.expect(statement.executeUpdate(), 1);
         }
-        return Steps.facts(Steps.person(1, "Updated", 2, null));
+        return Steps.facts(Steps.person(id, name, 2, null));
+    }
+
+    private static String[] again() throws SQLException {
+        return change(key, "Ida");
+    }
+
+    private static String[] update() throws SQLException {
+        return change(1, "Updated");
     }
 
     private static String[] delete() throws SQLException {
@@ -112,6 +120,7 @@ public class Jdbc {
         connection.setAutoCommit(false);
         step("create", Jdbc::create);
         step("read", Jdbc::read);
+        step("again", Jdbc::again);
         step("update", Jdbc::update);
         step("delete", Jdbc::delete);
         step("bulk", Jdbc::bulk);

@@ -60,6 +60,12 @@ def read():
     expect(Person.objects.get(pk=ada.pk).name, "Ada")
 
 
+def again():
+    ada.name = "Ida"
+    ada.save()
+    return [person(ada.pk, "Ida")]
+
+
 def update():
     expect(Person.objects.filter(pk=1, version=1).update(name="Updated", version=F("version") + 1), 1)
     return [person(1, "Updated", 2)]
@@ -100,5 +106,5 @@ def request():
     return [person(flo.pk, "Flo"), phone(number.pk, flo.pk, "555")]
 
 
-for work in create, read, update, save, delete, bulk, child, request:
+for work in create, read, again, update, save, delete, bulk, child, request:
     step(work.__name__, work)

@@ -32,6 +32,11 @@ steps({
     const [row] = await db.select().from(persons).where(eq(persons.id, ada.id));
     expect(row.name, 'Ada');
   },
+  async again() {
+    const [row] = await db.update(persons).set({ name: 'Ida', version: sql`${persons.version} + 1` })
+      .where(and(eq(persons.id, ada.id), eq(persons.version, 1))).returning();
+    return [person(row.id, row.name, row.version)];
+  },
   async update() {
     const [row] = await db.update(persons).set({ name: 'Updated', version: sql`${persons.version} + 1` })
       .where(and(eq(persons.id, 1), eq(persons.version, 1))).returning();

@@ -13,6 +13,10 @@ steps({
   async read() {
     expect((await knex('person').where({ id: key }).first()).name, 'Ada');
   },
+  async again() {
+    expect(await knex('person').where({ id: key, version: 1 }).update({ name: 'Ida', version: knex.raw('version + 1') }), 1);
+    return [person(key, 'Ida', 2)];
+  },
   async update() {
     expect(await knex('person').where({ id: 1, version: 1 }).update({ name: 'Updated', version: knex.raw('version + 1') }), 1);
     return [person(1, 'Updated', 2)];

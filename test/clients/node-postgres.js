@@ -28,6 +28,12 @@ steps({
   async read() {
     expect((await pool.query('SELECT name FROM person WHERE id = $1', [key])).rows[0].name, 'Ada');
   },
+  async again() {
+    const result = await pool.query(
+      'UPDATE person SET name = $1, version = version + 1 WHERE id = $2 AND version = $3', ['Ida', key, 1]);
+    expect(result.rowCount, 1);
+    return [person(key, 'Ida', 2)];
+  },
   async update() {
     const result = await pool.query(
       'UPDATE person SET name = $1, version = version + 1 WHERE id = $2 AND version = $3', ['Updated', 1, 1]);

@@ -17,6 +17,10 @@ steps({
   async read() {
     expect((await prisma.person.findUniqueOrThrow({ where: { id: ada.id } })).name, 'Ada');
   },
+  async again() {
+    const row = await prisma.person.update({ where: { id: ada.id, version: 1 }, data: { name: 'Ida', version: { increment: 1 } } });
+    return [person(row.id, row.name, row.version)];
+  },
   async update() {
     const row = await prisma.person.update({ where: { id: 1, version: 1 }, data: { name: 'Updated', version: { increment: 1 } } });
     return [person(row.id, row.name, row.version)];

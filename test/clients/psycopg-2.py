@@ -22,6 +22,13 @@ def read():
     conn.commit()
 
 
+def again():
+    cur.execute("UPDATE person SET name = %s, version = version + 1 WHERE id = %s AND version = %s", ("Ida", key, 1))
+    expect(cur.rowcount, 1)
+    conn.commit()
+    return [person(key, "Ida", 2)]
+
+
 def update():
     cur.execute("UPDATE person SET name = %s, version = version + 1 WHERE id = %s AND version = %s", ("Updated", 1, 1))
     expect(cur.rowcount, 1)
@@ -63,5 +70,5 @@ def request():
         return [person(parent, "Flo"), phone(number, parent, "555")]
 
 
-for work in create, read, update, delete, bulk, child, request:
+for work in create, read, again, update, delete, bulk, child, request:
     step(work.__name__, work, conn.rollback)

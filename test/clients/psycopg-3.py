@@ -18,6 +18,14 @@ def read():
         expect(conn.execute("SELECT name FROM person WHERE id = %s", (key,)).fetchone(), ("Ada",))
 
 
+def again():
+    with conn.transaction():
+        cur = conn.execute("UPDATE person SET name = %s, version = version + 1 WHERE id = %s AND version = %s",
+                           ("Ida", key, 1))
+        expect(cur.rowcount, 1)
+    return [person(key, "Ida", 2)]
+
+
 def update():
     with conn.transaction():
         cur = conn.execute("UPDATE person SET name = %s, version = version + 1 WHERE id = %s AND version = %s",
@@ -59,5 +67,5 @@ def request():
     return [person(parent, "Flo"), phone(number, parent, "555")]
 
 
-for work in create, read, update, delete, bulk, child, request:
+for work in create, read, again, update, delete, bulk, child, request:
     step(work.__name__, work)

@@ -26,6 +26,11 @@ steps({
     await ada.reload();
     expect((await Person.findByPk(ada.id)).name, 'Ada');
   },
+  async again() {
+    ada.name = 'Ida';
+    await ada.save();
+    return [person(ada.id, 'Ida', ada.version)];
+  },
   async update() {
     const row = await Person.findByPk(1);
     row.name = 'Updated';

@@ -25,6 +25,14 @@ def read():
         expect(conn.execute(select(persons.c.name).where(persons.c.id == key)).scalar_one(), "Ada")
 
 
+def again():
+    with engine.begin() as conn:
+        done = conn.execute(persons.update().where(persons.c.id == key, persons.c.version == 1)
+                            .values(name="Ida", version=persons.c.version + 1))
+        expect(done.rowcount, 1)
+    return [person(key, "Ida", 2)]
+
+
 def update():
     with engine.begin() as conn:
         done = conn.execute(persons.update().where(persons.c.id == 1, persons.c.version == 1)
@@ -63,5 +71,5 @@ def request():
     return [person(parent, "Flo"), phone(number, parent, "555")]
 
 
-for work in create, read, update, delete, bulk, child, request:
+for work in create, read, again, update, delete, bulk, child, request:
     step(work.__name__, work)

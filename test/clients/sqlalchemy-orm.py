@@ -49,6 +49,13 @@ def read():
         expect(ada.name, "Ada")
 
 
+def again():
+    with Session(engine, expire_on_commit=False) as session, session.begin():
+        session.add(ada)
+        ada.name = "Ida"
+    return [person(ada.id, "Ida", ada.version)]
+
+
 def update():
     with Session(engine, expire_on_commit=False) as session, session.begin():
         row = session.get(Person, 1)
@@ -88,5 +95,5 @@ def request():
     return [person(flo.id, "Flo", flo.version), phone(number.id, number.person_id, "555")]
 
 
-for work in create, read, update, delete, bulk, child, request:
+for work in create, read, again, update, delete, bulk, child, request:
     step(work.__name__, work)

@@ -31,6 +31,11 @@ source.initialize().then(() => steps({
   async read() {
     expect((await source.manager.findOneByOrFail(Person, { id: ada.id })).name, 'Ada');
   },
+  async again() {
+    ada.name = 'Ida';
+    await source.manager.save(Person, ada);
+    return [person(ada.id, 'Ida', ada.version)];
+  },
   async update() {
     const row = await source.manager.findOneByOrFail(Person, { id: 1 });
     row.name = 'Updated';
