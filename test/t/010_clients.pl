@@ -115,13 +115,15 @@ sub approve_all
 	return $node->safe_psql($db, q{
 		SET idflow.actor = 'mia';
 		SET idflow.notice = off;
-		CREATE TEMP TABLE outcome (state text, message text);
+		CREATE TEMP TABLE outcome (task bigint, message text);
 		DO $$
+		DECLARE
+			tasks bigint[];
 		BEGIN
-			WHILE EXISTS (SELECT FROM idflow.inbox) LOOP
-				INSERT INTO outcome
-				SELECT a.state, a.message FROM idflow.approve_all(ARRAY(SELECT task FROM idflow.inbox ORDER BY task)) a;
-				EXIT WHEN EXISTS (SELECT FROM outcome WHERE message IS NOT NULL);
+			LOOP
+				tasks := ARRAY(SELECT task FROM idflow.inbox EXCEPT SELECT task FROM outcome ORDER BY 1);
+				EXIT WHEN tasks = '{}';
+				INSERT INTO outcome SELECT a.task, a.message FROM idflow.approve_all(tasks) a;
 			END LOOP;
 		END $$;
 		SELECT message FROM outcome WHERE message IS NOT NULL;
