@@ -69,6 +69,38 @@ idflow_visible(PG_FUNCTION_ARGS)
 }
 
 /*
+ * What decides how much somebody may see of a request r: is it his own, has he
+ * acted on it, does or did he decide it, may he act on it.  $2 is the actor,
+ * $3 his keys.
+ */
+#define VIEWER_FLAGS \
+	"r.requester OPERATOR(pg_catalog.=) $2 OR coalesce(r.subject OPERATOR(pg_catalog.=) $2, false)," \
+	" EXISTS (SELECT FROM idflow.participant p WHERE p.request OPERATOR(pg_catalog.=) r.id" \
+	" AND p.principal OPERATOR(pg_catalog.=) $2 AND p.acted)," \
+	" EXISTS (SELECT FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) r.task" \
+	" AND c.key OPERATOR(pg_catalog.=) ANY ($3)" \
+	" AND c.source OPERATOR(pg_catalog.=) ANY ('{Actor,Added}'))" \
+	" OR EXISTS (SELECT FROM idflow.vote v WHERE v.request OPERATOR(pg_catalog.=) r.id" \
+	" AND v.principal OPERATOR(pg_catalog.=) $2)," \
+	" EXISTS (SELECT FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) r.task" \
+	" AND c.key OPERATOR(pg_catalog.=) ANY ($3))"
+
+/* The viewer that the flags at a column and the next three make. */
+static Viewer
+viewer_by_flags(HeapTuple row, int column)
+{
+	bool		isnull;
+	bool		own = DatumGetBool(spi_datum(row, column, &isnull));
+	bool		acted = DatumGetBool(spi_datum(row, column + 1, &isnull));
+	bool		decides = DatumGetBool(spi_datum(row, column + 2, &isnull));
+	bool		acts = DatumGetBool(spi_datum(row, column + 3, &isnull));
+
+	if (decides || (!own && (acts || acted)))
+		return VIEWER_ALL;
+	return own ? VIEWER_OWN : VIEWER_NONE;
+}
+
+/*
  * viewer_of: how much the one who asks may see of a request.
  *
  * A comment keeps the request in sight and gives no right to its images.  The
@@ -80,17 +112,7 @@ Viewer
 viewer_of(int64 request)
 {
 	static StorePlan plan = {
-		"SELECT r.requester OPERATOR(pg_catalog.=) $2 OR coalesce(r.subject OPERATOR(pg_catalog.=) $2, false),"
-		" EXISTS (SELECT FROM idflow.participant p WHERE p.request OPERATOR(pg_catalog.=) $1"
-		" AND p.principal OPERATOR(pg_catalog.=) $2 AND p.acted),"
-		" EXISTS (SELECT FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) r.task"
-		" AND c.key OPERATOR(pg_catalog.=) ANY ($3)"
-		" AND c.source OPERATOR(pg_catalog.=) ANY ('{Actor,Added}'))"
-		" OR EXISTS (SELECT FROM idflow.vote v WHERE v.request OPERATOR(pg_catalog.=) $1"
-		" AND v.principal OPERATOR(pg_catalog.=) $2),"
-		" EXISTS (SELECT FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) r.task"
-		" AND c.key OPERATOR(pg_catalog.=) ANY ($3))"
-		" FROM idflow.request r WHERE r.id OPERATOR(pg_catalog.=) $1",
+		"SELECT " VIEWER_FLAGS " FROM idflow.request r WHERE r.id OPERATOR(pg_catalog.=) $1",
 		3, {INT8OID, TEXTOID, TEXTARRAYOID}
 	};
 	bool		is_explicit;
@@ -109,19 +131,7 @@ viewer_of(int64 request)
 
 	store_begin(&save);
 	if (store_exec(&plan, values, NULL, true) > 0)
-	{
-		HeapTuple	row = SPI_tuptable->vals[0];
-		bool		isnull;
-		bool		own = DatumGetBool(spi_datum(row, 1, &isnull));
-		bool		acted = DatumGetBool(spi_datum(row, 2, &isnull));
-		bool		decides = DatumGetBool(spi_datum(row, 3, &isnull));
-		bool		acts = DatumGetBool(spi_datum(row, 4, &isnull));
-
-		if (decides || (!own && (acts || acted)))
-			viewer = VIEWER_ALL;
-		else if (own)
-			viewer = VIEWER_OWN;
-	}
+		viewer = viewer_by_flags(SPI_tuptable->vals[0], 1);
 	store_end(&save);
 	return viewer;
 }
@@ -138,6 +148,49 @@ image_at(HeapTuple row, int column)
 	return image_from_arrays(columns, columns_null, values, values_null);
 }
 
+/* The columns that change_from_row() reads. */
+#define CHANGE_COLUMNS \
+	"d.seq, d.revision, d.target::pg_catalog.oid, d.target_name, d.operation, d.layout," \
+	" d.written, d.key_columns, d.key, d.old_columns, d.old_image, d.new_columns, d.new_image"
+#define CHANGE_NCOLUMNS 13
+
+/* A change from a row of CHANGE_COLUMNS, in the current memory context. */
+static Change *
+change_from_row(SPITupleTable *table, uint64 i)
+{
+	HeapTuple	row = table->vals[i];
+	Change	   *change = palloc0(sizeof(Change));
+	char	   *operation;
+	bool		isnull;
+	Datum		written;
+
+	SPI_tuptable = table;		/* looking up a layout may move it */
+	change->seq = spi_int32(row, 1);
+	change->revision = spi_int32(row, 2);
+	change->target = DatumGetObjectId(spi_datum(row, 3, &isnull));
+	change->target_name = spi_text(row, 4);
+	operation = spi_text(row, 5);
+	change->operation = operation[0] == 'I' ? CMD_INSERT :
+		operation[0] == 'U' ? CMD_UPDATE : CMD_DELETE;
+	written = spi_datum(row, 7, &isnull);
+	change->written_known = !isnull;
+	if (!isnull)
+	{
+		Datum	   *elems;
+		int			nelems;
+
+		deconstruct_array(DatumGetArrayTypeP(written), INT2OID, 2, true, TYPALIGN_SHORT,
+						  &elems, NULL, &nelems);
+		for (int j = 0; j < nelems; j++)
+			change->written = bms_add_member(change->written, DatumGetInt16(elems[j]));
+	}
+	change->key = image_at(row, 8);
+	change->old_image = image_at(row, 10);
+	change->new_image = image_at(row, 12);
+	change->layout = layout_by_id(spi_int64(row, 6));
+	return change;
+}
+
 /*
  * reading_changes: the changes of a request, or the one of this seq if it is
  * not 0, in the current memory context.  Takes no lock.
@@ -146,8 +199,7 @@ List *
 reading_changes(int64 request, int seq)
 {
 	static StorePlan plan = {
-		"SELECT d.seq, d.revision, d.target::pg_catalog.oid, d.target_name, d.operation, d.layout,"
-		" d.written, d.key_columns, d.key, d.old_columns, d.old_image, d.new_columns, d.new_image"
+		"SELECT " CHANGE_COLUMNS
 		" FROM idflow.change_data d WHERE d.request OPERATOR(pg_catalog.=) $1"
 		" AND ($2 OPERATOR(pg_catalog.=) 0 OR d.seq OPERATOR(pg_catalog.=) $2)"
 		" AND d.superseded IS NULL ORDER BY d.seq",
@@ -165,38 +217,75 @@ reading_changes(int64 request, int seq)
 	table = SPI_tuptable;
 	MemoryContextSwitchTo(caller);
 	for (uint64 i = 0; i < n; i++)
+		changes = lappend(changes, change_from_row(table, i));
+	store_end(&save);
+	return changes;
+}
+
+/*
+ * reading_open_changes: the changes of a table, as SeenChange, that requests
+ * draft which are open and of which the one who asks may see something, in the
+ * order of the requests; of one request only if it is not 0.  In the current
+ * memory context.  Takes no lock.
+ *
+ * Open requests are few beside those that somebody has ever made, so the way
+ * does not go by idflow.visible().
+ */
+List *
+reading_open_changes(Oid relid, int64 request)
+{
+	static StorePlan plan = {
+		"SELECT " CHANGE_COLUMNS ", r.id, " VIEWER_FLAGS
+		" FROM (SELECT DISTINCT o.request FROM idflow.candidate o) o"
+		" JOIN idflow.request r ON r.id OPERATOR(pg_catalog.=) o.request"
+		" JOIN idflow.change_data d ON d.request OPERATOR(pg_catalog.=) o.request"
+		" WHERE d.target OPERATOR(pg_catalog.=) $1 AND d.superseded IS NULL"
+		" ORDER BY r.id, d.seq",
+		3, {REGCLASSOID, TEXTOID, TEXTARRAYOID}
+	};
+	static StorePlan one_plan = {
+		"SELECT " CHANGE_COLUMNS ", r.id, " VIEWER_FLAGS
+		" FROM idflow.request r"
+		" JOIN idflow.change_data d ON d.request OPERATOR(pg_catalog.=) r.id"
+		" WHERE r.id OPERATOR(pg_catalog.=) $4"
+		" AND EXISTS (SELECT FROM idflow.candidate o WHERE o.request OPERATOR(pg_catalog.=) r.id)"
+		" AND d.target OPERATOR(pg_catalog.=) $1 AND d.superseded IS NULL"
+		" ORDER BY d.seq",
+		4, {REGCLASSOID, TEXTOID, TEXTARRAYOID, INT8OID}
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	bool		auditor = role_is_auditor(GetUserId());
+	bool		is_explicit;
+	char	   *actor = actor_lookup(&is_explicit);
+	Datum		values[4];
+	UserSwitch	save;
+	SPITupleTable *table;
+	uint64		n;
+	List	   *changes = NIL;
+
+	values[0] = ObjectIdGetDatum(relid);
+	values[1] = CStringGetTextDatum(actor);
+	values[2] = text_array_datum(actor_keys(actor));
+	values[3] = Int64GetDatum(request);
+
+	store_begin(&save);
+	n = store_exec(request ? &one_plan : &plan, values, NULL, true);
+	table = SPI_tuptable;
+	MemoryContextSwitchTo(caller);
+	for (uint64 i = 0; i < n; i++)
 	{
-		HeapTuple	row = table->vals[i];
-		Change	   *change = palloc0(sizeof(Change));
-		char	   *operation;
-		bool		isnull;
-		Datum		written;
+		SeenChange *seen;
+		Viewer		viewer;
 
-		SPI_tuptable = table;	/* looking up a layout may move it */
-		change->seq = spi_int32(row, 1);
-		change->revision = spi_int32(row, 2);
-		change->target = DatumGetObjectId(spi_datum(row, 3, &isnull));
-		change->target_name = spi_text(row, 4);
-		operation = spi_text(row, 5);
-		change->operation = operation[0] == 'I' ? CMD_INSERT :
-			operation[0] == 'U' ? CMD_UPDATE : CMD_DELETE;
-		written = spi_datum(row, 7, &isnull);
-		change->written_known = !isnull;
-		if (!isnull)
-		{
-			Datum	   *elems;
-			int			nelems;
-
-			deconstruct_array(DatumGetArrayTypeP(written), INT2OID, 2, true, TYPALIGN_SHORT,
-							  &elems, NULL, &nelems);
-			for (int j = 0; j < nelems; j++)
-				change->written = bms_add_member(change->written, DatumGetInt16(elems[j]));
-		}
-		change->key = image_at(row, 8);
-		change->old_image = image_at(row, 10);
-		change->new_image = image_at(row, 12);
-		change->layout = layout_by_id(spi_int64(row, 6));
-		changes = lappend(changes, change);
+		SPI_tuptable = table;
+		viewer = auditor ? VIEWER_ALL : viewer_by_flags(table->vals[i], CHANGE_NCOLUMNS + 2);
+		if (viewer == VIEWER_NONE)
+			continue;
+		seen = palloc(sizeof(SeenChange));
+		seen->viewer = viewer;
+		seen->request = spi_int64(table->vals[i], CHANGE_NCOLUMNS + 1);
+		seen->change = change_from_row(table, i);
+		changes = lappend(changes, seen);
 	}
 	store_end(&save);
 	return changes;
@@ -204,14 +293,17 @@ reading_changes(int64 request, int seq)
 
 /*
  * layout_attribute: the attribute that a position of a layout stands for in
- * the relation as it is now; InvalidAttrNumber if it has none any more.
+ * the relation as it is now; InvalidAttrNumber if it has none any more.  In a
+ * restored database columns may have other numbers, and the name decides.
  */
 AttrNumber
 layout_attribute(Layout *layout, Oid relid, int position)
 {
 	AttrNumber	attnum = get_attnum(relid, layout->names[position - 1]);
 
-	return attnum == layout->attnums[position - 1] ? attnum : InvalidAttrNumber;
+	if (layout->relid == relid && attnum != layout->attnums[position - 1])
+		return InvalidAttrNumber;
+	return attnum > 0 ? attnum : InvalidAttrNumber;
 }
 
 /*
@@ -240,10 +332,11 @@ insert_wrote(Change *change, int position)
 }
 
 /*
- * sight_of: what a viewer may see of a change, in the current memory context.
+ * sight_of_columns: what a viewer may see of a change, in the current memory
+ * context, but for whether its row is shown to him.
  */
 Sight *
-sight_of(Change *change, Viewer viewer)
+sight_of_columns(Change *change, Viewer viewer)
 {
 	Sight	   *sight = palloc0(sizeof(Sight));
 	Layout	   *layout = change->layout;
@@ -275,9 +368,21 @@ sight_of(Change *change, Viewer viewer)
 		else if (change->operation == CMD_INSERT)
 			sight->written[p] = exists && insert_wrote(change, p);
 	}
+	return sight;
+}
+
+/*
+ * sight_of: what a viewer may see of a change, in the current memory context.
+ */
+Sight *
+sight_of(Change *change, Viewer viewer)
+{
+	Sight	   *sight = sight_of_columns(change, viewer);
+
 	/* an INSERT's row is the draft's own, there is none to hide */
-	sight->row_visible = exists &&
-		(change->operation == CMD_INSERT || live_row_visible(change));
+	if (viewer == VIEWER_OWN)
+		sight->row_visible = get_rel_name(change->target) != NULL &&
+			(change->operation == CMD_INSERT || live_row_visible(change));
 	return sight;
 }
 

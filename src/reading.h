@@ -37,8 +37,18 @@ typedef struct Sight
 	bool		row_visible;	/* row-level security shows him the row */
 } Sight;
 
+/* A change of an open request, and how much the one who asks may see of it. */
+typedef struct SeenChange
+{
+	int64		request;
+	Viewer		viewer;
+	Change	   *change;
+} SeenChange;
+
 extern Viewer viewer_of(int64 request);
 extern List *reading_changes(int64 request, int seq);
+extern List *reading_open_changes(Oid relid, int64 request);
+extern Sight *sight_of_columns(Change *change, Viewer viewer);
 extern Sight *sight_of(Change *change, Viewer viewer);
 extern bool sight_of_draft(Sight *sight, int position);
 extern bool sight_of_row(Sight *sight, int position);
