@@ -11,6 +11,7 @@ extern void plan_keep(Oid relid, const char *name, SPIPlanPtr plan);
 
 /* row.c */
 extern char *operator_sql(Oid oprid);
+extern char *equality_operator(Oid type);
 extern char *table_sql(Relation rel, bool with_only);
 
 #endif

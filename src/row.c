@@ -137,8 +137,8 @@ operator_sql(Oid oprid)
 	return result;
 }
 
-/* The name of the operator that says equal for a type. */
-static char *
+/* equality_operator: the name of the operator that says equal for a type. */
+char *
 equality_operator(Oid type)
 {
 	TypeCacheEntry *entry = lookup_type_cache(type, TYPECACHE_EQ_OPR);

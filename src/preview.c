@@ -1,0 +1,254 @@
+/*-------------------------------------------------------------------------
+ *
+ * preview.c
+ *	  A table as it would be if what is drafted on it were approved.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "catalog/pg_class.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "idflow.h"
+#include "plancache.h"
+#include "preview.h"
+
+PG_FUNCTION_INFO_V1(idflow_preview);
+PG_FUNCTION_INFO_V1(idflow_preview_drafted);
+PG_FUNCTION_INFO_V1(idflow_preview_replaced);
+
+/*
+ * The table that the argument's type is the row type of; errors if there is
+ * none that can be gated, or if the current role may not read any of it.
+ */
+static Relation
+table_of_argument(FunctionCallInfo fcinfo, const char *function)
+{
+	Oid			rowtype = get_fn_expr_argtype(fcinfo->flinfo, 0);
+	Oid			relid = OidIsValid(rowtype) ? get_typ_typrelid(getBaseType(rowtype)) : InvalidOid;
+	Relation	rel;
+
+	if (!OidIsValid(relid) || get_rel_relkind(relid) == RELKIND_COMPOSITE_TYPE)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("the argument must be of a table's row type"),
+				 errhint("Write idflow.%s(NULL::schema.table).", function)));
+	rel = relation_open(relid, AccessShareLock);
+	if (rel->rd_rel->relkind != RELKIND_RELATION && rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a table", RelationGetRelationName(rel))));
+	if (rel->rd_rel->relispartition)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("table \"%s\" is a partition", RelationGetRelationName(rel)),
+				 errhint("Drafts belong to the partitioned table; name that.")));
+	return rel;
+}
+
+static int64
+request_argument(FunctionCallInfo fcinfo)
+{
+	/* no request has the number 0, which stands for all */
+	if (PG_ARGISNULL(1))
+		return 0;
+	return PG_GETARG_INT64(1) ? PG_GETARG_INT64(1) : -1;
+}
+
+static void
+put_row(ReturnSetInfo *rsinfo, DraftSet *set, Datum *values, bool *nulls)
+{
+	if (rsinfo->setDesc->natts != set->desc->natts)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("the row type of table \"%s\" is not what the statement was made for",
+						RelationGetRelationName(set->rel))));
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+static void
+put_drafted(ReturnSetInfo *rsinfo, DraftSet *set)
+{
+	ListCell   *lc;
+
+	foreach(lc, set->rows)
+	{
+		DraftRow   *row = lfirst(lc);
+
+		if (!row->deleted)
+			put_row(rsinfo, set, row->values, row->nulls);
+	}
+}
+
+/*
+ * Run a function of a memory context and a table of its own.
+ */
+static void
+preview_rows(FunctionCallInfo fcinfo, const char *function,
+			 void (*put) (ReturnSetInfo *rsinfo, DraftSet *set))
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Relation	rel = table_of_argument(fcinfo, function);
+	MemoryContext cxt;
+	MemoryContext old;
+
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	cxt = AllocSetContextCreate(CurrentMemoryContext, "idflow preview", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(cxt);
+	put(rsinfo, draft_set(rel, request_argument(fcinfo)));
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(cxt);
+	relation_close(rel, NoLock);
+}
+
+/*
+ * idflow.preview_drafted(like, request): the rows that drafts make or change,
+ * as they would be.
+ */
+Datum
+idflow_preview_drafted(PG_FUNCTION_ARGS)
+{
+	preview_rows(fcinfo, "preview_drafted", put_drafted);
+	return (Datum) 0;
+}
+
+static void
+put_replaced(ReturnSetInfo *rsinfo, DraftSet *set)
+{
+	Datum	   *values = palloc(set->desc->natts * sizeof(Datum));
+	bool	   *nulls = palloc(set->desc->natts * sizeof(bool));
+	ListCell   *lc;
+
+	foreach(lc, set->rows)
+	{
+		DraftRow   *row = lfirst(lc);
+
+		if (!row->live)
+			continue;
+		heap_deform_tuple(row->before, set->desc, values, nulls);
+		put_row(rsinfo, set, values, nulls);
+	}
+}
+
+/*
+ * idflow.preview_replaced(like, request): the live rows that drafts change or
+ * delete, as they are.
+ */
+Datum
+idflow_preview_replaced(PG_FUNCTION_ARGS)
+{
+	preview_rows(fcinfo, "preview_replaced", put_replaced);
+	return (Datum) 0;
+}
+
+/* The live rows that no draft changes or deletes, then the others. */
+static void
+put_all(ReturnSetInfo *rsinfo, DraftSet *set)
+{
+	StringInfoData sql;
+	Datum	   *values = palloc0(set->desc->natts * sizeof(Datum));
+	bool	   *nulls = palloc(set->desc->natts * sizeof(bool));
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "idflow preview row",
+											  ALLOCSET_SMALL_SIZES);
+	bool		look = hash_get_num_entries(set->by_key) > 0;
+	int			attnum = -1;
+	SPIPlanPtr	plan;
+	Portal		portal;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT ");
+	while ((attnum = bms_next_member(set->selectable, attnum)) >= 0)
+		appendStringInfo(&sql, "t.%s, ",
+						 quote_identifier(NameStr(TupleDescAttr(set->desc, attnum - 1)->attname)));
+	appendStringInfo(&sql, "NULL FROM %s t", table_sql(set->rel, false));
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	plan = SPI_prepare(sql.data, 0, NULL);
+	if (plan == NULL)
+		elog(ERROR, "could not prepare \"%s\"", sql.data);
+	portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
+	for (;;)
+	{
+		int			nest;
+
+		SPI_cursor_fetch(portal, true, 1000);
+		if (SPI_processed == 0)
+			break;
+		nest = look ? transmission_modes_begin() : 0;
+		for (uint64 i = 0; i < SPI_processed; i++)
+		{
+			SPITupleTable *table = SPI_tuptable;
+			int			n = 0;
+			bool		replaced = false;
+
+			memset(nulls, true, set->desc->natts * sizeof(bool));
+			attnum = -1;
+			while ((attnum = bms_next_member(set->selectable, attnum)) >= 0)
+				values[attnum - 1] = SPI_getbinval(table->vals[i], table->tupdesc, ++n,
+												   &nulls[attnum - 1]);
+			if (look)
+			{
+				MemoryContext old = MemoryContextSwitchTo(cxt);
+
+				replaced = draft_of_key(set, key_of_row(set, values, nulls)) != NULL;
+				MemoryContextSwitchTo(old);
+				MemoryContextReset(cxt);
+			}
+			if (!replaced)
+				put_row(rsinfo, set, values, nulls);
+		}
+		transmission_modes_end(nest);
+		SPI_freetuptable(SPI_tuptable);
+	}
+	SPI_cursor_close(portal);
+	SPI_finish();
+	put_drafted(rsinfo, set);
+}
+
+/*
+ * idflow.preview(like, request): the table as it would be.
+ */
+Datum
+idflow_preview(PG_FUNCTION_ARGS)
+{
+	preview_rows(fcinfo, "preview", put_all);
+	return (Datum) 0;
+}
+
+/*
+ * preview_only_draft: the open request because of whose draft the one who asks
+ * is shown a row with this key that does not stand in the table; 0 if there is
+ * none.
+ */
+int64
+preview_only_draft(Relation rel, Datum *values, bool *nulls)
+{
+	DraftSet   *set = draft_set(rel, 0);
+	int64		request = 0;
+	char	   *key;
+	ListCell   *lc;
+	int			nest;
+
+	if (set->key == NULL)
+		return 0;
+	nest = transmission_modes_begin();
+	key = key_of_row(set, values, nulls);
+	foreach(lc, set->rows)
+	{
+		DraftRow   *row = lfirst(lc);
+
+		if (!row->deleted && strcmp(key_of_row(set, row->values, row->nulls), key) == 0)
+			request = row->request;
+	}
+	transmission_modes_end(nest);
+	return request;
+}
