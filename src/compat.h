@@ -54,6 +54,13 @@ planned_check_as_user(PlannedStmt *stmt, RangeTblEntry *rte)
 		return InvalidOid;
 	return getRTEPermissionInfo(stmt->permInfos, rte)->checkAsUser;
 }
+static inline Bitmapset *
+planned_updated_cols(PlannedStmt *stmt, RangeTblEntry *rte)
+{
+	if (rte->perminfoindex == 0)
+		return NULL;
+	return getRTEPermissionInfo(stmt->permInfos, rte)->updatedCols;
+}
 #else
 #define RTE_PERMS RangeTblEntry
 static inline RangeTblEntry *
@@ -70,6 +77,11 @@ static inline Oid
 planned_check_as_user(PlannedStmt *stmt, RangeTblEntry *rte)
 {
 	return rte->checkAsUser;
+}
+static inline Bitmapset *
+planned_updated_cols(PlannedStmt *stmt, RangeTblEntry *rte)
+{
+	return rte->updatedCols;
 }
 #endif
 

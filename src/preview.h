@@ -8,6 +8,7 @@
 #ifndef IDFLOW_PREVIEW_H
 #define IDFLOW_PREVIEW_H
 
+#include "nodes/parsenodes.h"
 #include "utils/hsearch.h"
 
 #include "idflow.h"
@@ -52,5 +53,8 @@ extern char *alias_for(Relation rel);
 
 /* preview.c */
 extern int64 preview_only_draft(Relation rel, Datum *values, bool *nulls);
+
+/* preview_view.c */
+extern AttrNumber preview_column(Query *query, int column, Oid *relid);
 
 #endif							/* IDFLOW_PREVIEW_H */
