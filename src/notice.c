@@ -36,6 +36,9 @@ static struct
 
 static bool suspended = false;
 
+/* rows drafted deeper down belong to the statement at this level */
+static int	outermost = INT_MAX;
+
 /*
  * notice_suspend: while drafts are only tried, nothing is told.  Returns the
  * former state.
@@ -50,12 +53,40 @@ notice_suspend(bool on)
 }
 
 /*
+ * notice_join: rows that are drafted from now on belong to the present
+ * statement, however deep the statements are that write them.  Returns what to
+ * hand to notice_part().
+ */
+int
+notice_join(void)
+{
+	int			before = outermost;
+
+	outermost = Min(outermost, Max(executor_depth() - 1, 0));
+	return before;
+}
+
+/* notice_part: the end of it. */
+void
+notice_part(int before)
+{
+	outermost = before;
+}
+
+/* The level that a row drafted now is counted at. */
+static int
+present_level(void)
+{
+	return Min(Max(executor_depth() - 1, 0), outermost);
+}
+
+/*
  * statement_rows: how many rows the present statement drafted so far.
  */
 int
 statement_rows(void)
 {
-	int			level = Max(executor_depth() - 1, 0);
+	int			level = present_level();
 
 	return pending.rows > 0 && pending.level == level ? pending.rows : 0;
 }
@@ -67,7 +98,7 @@ void
 notice_add(int64 request, const char *state, const char *activity,
 		   CmdType operation, Oid relid)
 {
-	int			level = Max(executor_depth() - 1, 0);
+	int			level = present_level();
 
 	if (suspended)
 		return;

@@ -11,6 +11,8 @@ extern void notice_flush(void);
 extern void notice_forget(SubTransactionId subid);
 extern void notice_hand_up(SubTransactionId subid, SubTransactionId parent);
 extern bool notice_suspend(bool on);
+extern int	notice_join(void);
+extern void notice_part(int before);
 extern int	statement_rows(void);
 
 #endif

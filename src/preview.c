@@ -12,6 +12,7 @@
 #include "catalog/pg_class.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -64,18 +65,18 @@ request_argument(FunctionCallInfo fcinfo)
 }
 
 static void
-put_row(ReturnSetInfo *rsinfo, DraftSet *set, Datum *values, bool *nulls)
+put_row(ReturnSetInfo *rsinfo, Relation rel, Datum *values, bool *nulls)
 {
-	if (rsinfo->setDesc->natts != set->desc->natts)
+	if (rsinfo->setDesc->natts != RelationGetNumberOfAttributes(rel))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("the row type of table \"%s\" is not what the statement was made for",
-						RelationGetRelationName(set->rel))));
+						RelationGetRelationName(rel))));
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
 static void
-put_drafted(ReturnSetInfo *rsinfo, DraftSet *set)
+put_drafted(ReturnSetInfo *rsinfo, Relation rel, DraftSet *set)
 {
 	ListCell   *lc;
 
@@ -84,28 +85,69 @@ put_drafted(ReturnSetInfo *rsinfo, DraftSet *set)
 		DraftRow   *row = lfirst(lc);
 
 		if (!row->deleted)
-			put_row(rsinfo, set, row->values, row->nulls);
+			put_row(rsinfo, rel, row->values, row->nulls);
 	}
 }
 
 /*
- * Run a function of a memory context and a table of its own.
+ * The drafted rows that the running query has asked for last.  A preview view
+ * asks for them twice, and within one query the answer is the same.
  */
+static struct
+{
+	MemoryContext query;		/* the query's; NULL: nothing is remembered */
+	Oid			relid;
+	Oid			userid;
+	int64		request;
+	DraftSet   *set;
+}			remembered;
+
+/* The query whose rows are remembered is over. */
+static void
+forget_rows(void *arg)
+{
+	if (remembered.query == arg)
+		remembered.query = NULL;
+}
+
+static DraftSet *
+draft_set_of_query(Relation rel, int64 request, MemoryContext query)
+{
+	MemoryContext cxt;
+	MemoryContext old;
+	MemoryContextCallback *callback;
+	DraftSet   *set;
+
+	if (query && remembered.query == query && remembered.relid == RelationGetRelid(rel) &&
+		remembered.userid == GetUserId() && remembered.request == request)
+		return remembered.set;
+
+	cxt = AllocSetContextCreate(query, "idflow preview", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(cxt);
+	set = draft_set(rel, request);
+	callback = palloc(sizeof(MemoryContextCallback));
+	callback->func = forget_rows;
+	callback->arg = query;
+	MemoryContextRegisterResetCallback(cxt, callback);
+	MemoryContextSwitchTo(old);
+	remembered.query = query;
+	remembered.relid = RelationGetRelid(rel);
+	remembered.userid = GetUserId();
+	remembered.request = request;
+	remembered.set = set;
+	return set;
+}
+
 static void
 preview_rows(FunctionCallInfo fcinfo, const char *function,
-			 void (*put) (ReturnSetInfo *rsinfo, DraftSet *set))
+			 void (*put) (ReturnSetInfo *rsinfo, Relation rel, DraftSet *set))
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Relation	rel = table_of_argument(fcinfo, function);
-	MemoryContext cxt;
-	MemoryContext old;
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	cxt = AllocSetContextCreate(CurrentMemoryContext, "idflow preview", ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(cxt);
-	put(rsinfo, draft_set(rel, request_argument(fcinfo)));
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(cxt);
+	put(rsinfo, rel, draft_set_of_query(rel, request_argument(fcinfo),
+										rsinfo->econtext->ecxt_per_query_memory));
 	relation_close(rel, NoLock);
 }
 
@@ -121,7 +163,7 @@ idflow_preview_drafted(PG_FUNCTION_ARGS)
 }
 
 static void
-put_replaced(ReturnSetInfo *rsinfo, DraftSet *set)
+put_replaced(ReturnSetInfo *rsinfo, Relation rel, DraftSet *set)
 {
 	Datum	   *values = palloc(set->desc->natts * sizeof(Datum));
 	bool	   *nulls = palloc(set->desc->natts * sizeof(bool));
@@ -134,7 +176,7 @@ put_replaced(ReturnSetInfo *rsinfo, DraftSet *set)
 		if (!row->live)
 			continue;
 		heap_deform_tuple(row->before, set->desc, values, nulls);
-		put_row(rsinfo, set, values, nulls);
+		put_row(rsinfo, rel, values, nulls);
 	}
 }
 
@@ -151,7 +193,7 @@ idflow_preview_replaced(PG_FUNCTION_ARGS)
 
 /* The live rows that no draft changes or deletes, then the others. */
 static void
-put_all(ReturnSetInfo *rsinfo, DraftSet *set)
+put_all(ReturnSetInfo *rsinfo, Relation rel, DraftSet *set)
 {
 	StringInfoData sql;
 	Datum	   *values = palloc0(set->desc->natts * sizeof(Datum));
@@ -168,7 +210,7 @@ put_all(ReturnSetInfo *rsinfo, DraftSet *set)
 	while ((attnum = bms_next_member(set->selectable, attnum)) >= 0)
 		appendStringInfo(&sql, "t.%s, ",
 						 quote_identifier(NameStr(TupleDescAttr(set->desc, attnum - 1)->attname)));
-	appendStringInfo(&sql, "NULL FROM %s t", table_sql(set->rel, false));
+	appendStringInfo(&sql, "NULL FROM %s t", table_sql(rel, false));
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
@@ -204,14 +246,14 @@ put_all(ReturnSetInfo *rsinfo, DraftSet *set)
 				MemoryContextReset(cxt);
 			}
 			if (!replaced)
-				put_row(rsinfo, set, values, nulls);
+				put_row(rsinfo, rel, values, nulls);
 		}
 		transmission_modes_end(nest);
 		SPI_freetuptable(SPI_tuptable);
 	}
 	SPI_cursor_close(portal);
 	SPI_finish();
-	put_drafted(rsinfo, set);
+	put_drafted(rsinfo, rel, set);
 }
 
 /*

@@ -74,7 +74,7 @@ draft_set_create(Relation rel)
 	HASHCTL		ctl;
 
 	set->rel = rel;
-	set->desc = RelationGetDescr(rel);
+	set->desc = CreateTupleDescCopyConstr(RelationGetDescr(rel));
 	set->all_selectable = true;
 	for (int i = 0; i < set->desc->natts; i++)
 	{
@@ -586,5 +586,6 @@ draft_set(Relation rel, int64 request)
 	foreach(lc, reading_open_changes(RelationGetRelid(rel), request))
 		add_change(set, lfirst(lc));
 	generate_all(set);
+	set->rel = NULL;			/* the caller may keep the set, not the table */
 	return set;
 }

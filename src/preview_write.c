@@ -36,6 +36,7 @@
 
 #include "compat.h"
 #include "idflow.h"
+#include "notice.h"
 #include "plancache.h"
 #include "preview.h"
 
@@ -178,6 +179,30 @@ append_returning(Write *write, StringInfo sql, const char *alias, Bitmapset *ret
 	}
 }
 
+/*
+ * Run the statement that writes.  For the NOTICE and for idflow.check_limit
+ * its row is one of the client's statement.
+ */
+static void
+execute(Write *write, SPIPlanPtr plan, Datum *args, const char *nulls)
+{
+	int			joined = notice_join();
+	int			rc;
+
+	PG_TRY();
+	{
+		rc = SPI_execute_plan(plan, args, nulls, false, 0);
+		if (rc < 0)
+			elog(ERROR, "could not write through view \"%s\": %s",
+				 RelationGetRelationName(write->view), SPI_result_code_string(rc));
+	}
+	PG_FINALLY();
+	{
+		notice_part(joined);
+	}
+	PG_END_TRY();
+}
+
 /* The name of a plan: what it does to which columns. */
 static char *
 plan_name(const char *what, Bitmapset *columns, Bitmapset *returned)
@@ -314,8 +339,7 @@ write_insert(Write *write)
 		args[n] = write->values[attnum - 1];
 		argnulls[n++] = write->nulls[attnum - 1] ? 'n' : ' ';
 	}
-	if (SPI_execute_plan(plan, args, argnulls, false, 0) < 0)
-		elog(ERROR, "could not insert through view \"%s\"", RelationGetRelationName(write->view));
+	execute(write, plan, args, argnulls);
 	written = SPI_processed > 0 || HELD_ROWS_ARE_NOT_COUNTED;
 	if (SPI_processed > 0 && returned)
 		take_returned(write, returned, write->values, write->nulls, caller);
@@ -518,9 +542,7 @@ write_row(Write *write, CmdType operation, Bitmapset *columns, bool idle)
 		args[n] = key[i];
 		argnulls[n++] = ' ';
 	}
-	if (SPI_execute_plan(row_plan(write, operation, columns, idle, key_columns, returned),
-						 args, argnulls, false, 0) < 0)
-		elog(ERROR, "could not write through view \"%s\"", RelationGetRelationName(write->view));
+	execute(write, row_plan(write, operation, columns, idle, key_columns, returned), args, argnulls);
 
 	if (SPI_processed > 0)
 	{
