@@ -384,7 +384,8 @@ pending_keys_add(Request *req, Change *change, Relation rel, TupleTableSlot *slo
 		}
 		key->digest = key_digest(RelationGetRelid(index), info->ii_NumIndexKeyAttrs, types,
 								 index->rd_indcollation, key->values, key->nulls);
-		key->generated = touched == NULL && key_is_generated(rel, info, written);
+		/* a request that collects changes may refer to it by the next */
+		key->generated = touched == NULL && req->is_new && key_is_generated(rel, info, written);
 		keys = lappend(keys, key);
 	}
 

@@ -26,22 +26,25 @@ PG_FUNCTION_INFO_V1(idflow_preview);
 PG_FUNCTION_INFO_V1(idflow_preview_drafted);
 PG_FUNCTION_INFO_V1(idflow_preview_replaced);
 
-/*
- * The table that the argument's type is the row type of; errors if there is
- * none that can be gated, or if the current role may not read any of it.
- */
-static Relation
-table_of_argument(FunctionCallInfo fcinfo, const char *function)
+/* Where the rows go: the column of the table for each column of a result. */
+typedef struct Output
 {
-	Oid			rowtype = get_fn_expr_argtype(fcinfo->flinfo, 0);
-	Oid			relid = OidIsValid(rowtype) ? get_typ_typrelid(getBaseType(rowtype)) : InvalidOid;
+	ReturnSetInfo *rsinfo;
+	AttrNumber *attnums;		/* by the result's columns, from 0; 0: null */
+	Datum	   *values;
+	bool	   *nulls;
+} Output;
+
+/* Open a table that drafts may be about; errors if it is none. */
+static Relation
+open_target(Oid relid)
+{
 	Relation	rel;
 
-	if (!OidIsValid(relid) || get_rel_relkind(relid) == RELKIND_COMPOSITE_TYPE)
+	if (!OidIsValid(relid))
 		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("the argument must be of a table's row type"),
-				 errhint("Write idflow.%s(NULL::schema.table).", function)));
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("the table must be given")));
 	rel = relation_open(relid, AccessShareLock);
 	if (rel->rd_rel->relkind != RELKIND_RELATION && rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
 		ereport(ERROR,
@@ -65,18 +68,22 @@ request_argument(FunctionCallInfo fcinfo)
 }
 
 static void
-put_row(ReturnSetInfo *rsinfo, Relation rel, Datum *values, bool *nulls)
+put_row(Output *output, Datum *values, bool *nulls)
 {
-	if (rsinfo->setDesc->natts != RelationGetNumberOfAttributes(rel))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("the row type of table \"%s\" is not what the statement was made for",
-						RelationGetRelationName(rel))));
-	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	ReturnSetInfo *rsinfo = output->rsinfo;
+
+	for (int i = 0; i < rsinfo->setDesc->natts; i++)
+	{
+		AttrNumber	attnum = output->attnums[i];
+
+		output->nulls[i] = attnum == 0 || nulls[attnum - 1];
+		output->values[i] = output->nulls[i] ? (Datum) 0 : values[attnum - 1];
+	}
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, output->values, output->nulls);
 }
 
 static void
-put_drafted(ReturnSetInfo *rsinfo, Relation rel, DraftSet *set)
+put_drafted(Output *output, Relation rel, DraftSet *set)
 {
 	ListCell   *lc;
 
@@ -85,7 +92,7 @@ put_drafted(ReturnSetInfo *rsinfo, Relation rel, DraftSet *set)
 		DraftRow   *row = lfirst(lc);
 
 		if (!row->deleted)
-			put_row(rsinfo, rel, row->values, row->nulls);
+			put_row(output, row->values, row->nulls);
 	}
 }
 
@@ -138,32 +145,77 @@ draft_set_of_query(Relation rel, int64 request, MemoryContext query)
 	return set;
 }
 
+/*
+ * The columns of the result.  A row type has all of the table's; a list of
+ * columns those that the table has, or had when a view was made of it: since
+ * then it may have got more, while what a view reads is not dropped.
+ */
+static Output *
+output_create(ReturnSetInfo *rsinfo, Relation rel, bool row_type)
+{
+	Output	   *output = palloc(sizeof(Output));
+	TupleDesc	desc = RelationGetDescr(rel);
+	int			natts = rsinfo->setDesc->natts;
+	int			k = 0;
+
+	output->rsinfo = rsinfo;
+	output->attnums = palloc0(natts * sizeof(AttrNumber));
+	output->values = palloc(natts * sizeof(Datum));
+	output->nulls = palloc(natts * sizeof(bool));
+	for (int i = 0; i < natts; i++)
+	{
+		Form_pg_attribute wanted = TupleDescAttr(rsinfo->setDesc, i);
+
+		if (wanted->attisdropped && row_type)
+			continue;
+		if (row_type)
+			k = i;
+		else
+			while (k < desc->natts && TupleDescAttr(desc, k)->attisdropped)
+				k++;
+		if (k >= desc->natts || TupleDescAttr(desc, k)->attisdropped ||
+			TupleDescAttr(desc, k)->atttypid != wanted->atttypid)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("the columns asked for are not those of table \"%s\"",
+							RelationGetRelationName(rel)),
+					 errhint("Where a preview view asks, make it anew with idflow.create_preview().")));
+		output->attnums[i] = ++k;
+	}
+	return output;
+}
+
 static void
-preview_rows(FunctionCallInfo fcinfo, const char *function,
-			 void (*put) (ReturnSetInfo *rsinfo, Relation rel, DraftSet *set))
+preview_rows(FunctionCallInfo fcinfo, Relation rel, bool row_type,
+			 void (*put) (Output *output, Relation rel, DraftSet *set))
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	Relation	rel = table_of_argument(fcinfo, function);
 
+	if (rsinfo && IsA(rsinfo, ReturnSetInfo) && rsinfo->expectedDesc == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a function that returns rows is called where none are accepted"),
+				 errhint("Write it in FROM, with a list of its columns.")));
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	put(rsinfo, rel, draft_set_of_query(rel, request_argument(fcinfo),
-										rsinfo->econtext->ecxt_per_query_memory));
+	put(output_create(rsinfo, rel, row_type), rel,
+		draft_set_of_query(rel, request_argument(fcinfo),
+						   rsinfo->econtext->ecxt_per_query_memory));
 	relation_close(rel, NoLock);
 }
 
 /*
- * idflow.preview_drafted(like, request): the rows that drafts make or change,
- * as they would be.
+ * idflow.preview_drafted(target, request): the rows that drafts make or
+ * change, as they would be.
  */
 Datum
 idflow_preview_drafted(PG_FUNCTION_ARGS)
 {
-	preview_rows(fcinfo, "preview_drafted", put_drafted);
+	preview_rows(fcinfo, open_target(PG_ARGISNULL(0) ? InvalidOid : PG_GETARG_OID(0)), false, put_drafted);
 	return (Datum) 0;
 }
 
 static void
-put_replaced(ReturnSetInfo *rsinfo, Relation rel, DraftSet *set)
+put_replaced(Output *output, Relation rel, DraftSet *set)
 {
 	Datum	   *values = palloc(set->desc->natts * sizeof(Datum));
 	bool	   *nulls = palloc(set->desc->natts * sizeof(bool));
@@ -176,24 +228,24 @@ put_replaced(ReturnSetInfo *rsinfo, Relation rel, DraftSet *set)
 		if (!row->live)
 			continue;
 		heap_deform_tuple(row->before, set->desc, values, nulls);
-		put_row(rsinfo, rel, values, nulls);
+		put_row(output, values, nulls);
 	}
 }
 
 /*
- * idflow.preview_replaced(like, request): the live rows that drafts change or
- * delete, as they are.
+ * idflow.preview_replaced(target, request): the live rows that drafts change
+ * or delete, as they are.
  */
 Datum
 idflow_preview_replaced(PG_FUNCTION_ARGS)
 {
-	preview_rows(fcinfo, "preview_replaced", put_replaced);
+	preview_rows(fcinfo, open_target(PG_ARGISNULL(0) ? InvalidOid : PG_GETARG_OID(0)), false, put_replaced);
 	return (Datum) 0;
 }
 
 /* The live rows that no draft changes or deletes, then the others. */
 static void
-put_all(ReturnSetInfo *rsinfo, Relation rel, DraftSet *set)
+put_all(Output *output, Relation rel, DraftSet *set)
 {
 	StringInfoData sql;
 	Datum	   *values = palloc0(set->desc->natts * sizeof(Datum));
@@ -246,14 +298,14 @@ put_all(ReturnSetInfo *rsinfo, Relation rel, DraftSet *set)
 				MemoryContextReset(cxt);
 			}
 			if (!replaced)
-				put_row(rsinfo, rel, values, nulls);
+				put_row(output, values, nulls);
 		}
 		transmission_modes_end(nest);
 		SPI_freetuptable(SPI_tuptable);
 	}
 	SPI_cursor_close(portal);
 	SPI_finish();
-	put_drafted(rsinfo, rel, set);
+	put_drafted(output, rel, set);
 }
 
 /*
@@ -262,7 +314,15 @@ put_all(ReturnSetInfo *rsinfo, Relation rel, DraftSet *set)
 Datum
 idflow_preview(PG_FUNCTION_ARGS)
 {
-	preview_rows(fcinfo, "preview", put_all);
+	Oid			rowtype = get_fn_expr_argtype(fcinfo->flinfo, 0);
+	Oid			relid = OidIsValid(rowtype) ? get_typ_typrelid(getBaseType(rowtype)) : InvalidOid;
+
+	if (!OidIsValid(relid) || get_rel_relkind(relid) == RELKIND_COMPOSITE_TYPE)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("the argument must be of a table's row type"),
+				 errhint("Write idflow.preview(NULL::schema.table).")));
+	preview_rows(fcinfo, open_target(relid), true, put_all);
 	return (Datum) 0;
 }
 

@@ -8,7 +8,6 @@
 #ifndef IDFLOW_PREVIEW_H
 #define IDFLOW_PREVIEW_H
 
-#include "nodes/parsenodes.h"
 #include "utils/hsearch.h"
 
 #include "idflow.h"
@@ -44,6 +43,22 @@ typedef struct DraftSet
 	List	   *generated;		/* of Generated */
 } DraftSet;
 
+/* A row that is being written through a preview view. */
+typedef struct Write
+{
+	Relation	view;
+	Relation	rel;			/* the table */
+	TupleDesc	desc;			/* the table's */
+	AttrNumber *attnums;		/* the table's columns by the view's, from 0 */
+	bool		known;			/* which columns the statement names */
+	Bitmapset  *named;			/* the table's columns that it does */
+	bool		returning;		/* may the statement want the row back? */
+	Datum	   *values;			/* the new row, by the table's columns */
+	bool	   *nulls;
+	Datum	   *old_values;		/* the row that the view showed */
+	bool	   *old_nulls;
+} Write;
+
 /* preview_set.c */
 extern DraftSet *draft_set(Relation rel, int64 request);
 extern DraftRow *draft_of_key(DraftSet *set, const char *key);
@@ -55,6 +70,9 @@ extern char *alias_for(Relation rel);
 extern int64 preview_only_draft(Relation rel, Datum *values, bool *nulls);
 
 /* preview_view.c */
-extern AttrNumber preview_column(Query *query, int column, Oid *relid);
+extern void write_open(Write *write);
+extern void write_look(Write *write, CmdType operation);
+extern void write_from_row(Write *write, HeapTuple tuple, Datum **values, bool **nulls);
+extern HeapTuple write_to_row(Write *write, Datum *values, bool *nulls);
 
 #endif							/* IDFLOW_PREVIEW_H */

@@ -1,15 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * preview_view.c
- *	  Preview views: which table and columns stand behind one, and which
- *	  defaults it gets.
+ *	  Preview views: which table and columns stand behind one, what a
+ *	  statement on it names, and which defaults it gets.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/sysattr.h"
+#include "access/table.h"
 #include "fmgr.h"
+#include "nodes/plannodes.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_relation.h"
 #include "parser/parsetree.h"
@@ -18,6 +22,7 @@
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 
+#include "compat.h"
 #include "preview.h"
 
 PG_FUNCTION_INFO_V1(idflow_preview_default);
@@ -39,11 +44,11 @@ entry_of_column(Query *query, int column, AttrNumber *attnum)
 }
 
 /*
- * preview_column: the table's column behind a view's, by what the view's query says: names
+ * The table's column behind a view's, by what the view's query says: names
  * may have changed.  InvalidAttrNumber if it is not a preview's query.
  */
-AttrNumber
-preview_column(Query *query, int column, Oid *relid)
+static AttrNumber
+table_column(Query *query, int column, Oid *relid)
 {
 	AttrNumber	attnum;
 	RangeTblEntry *rte = entry_of_column(query, column, &attnum);
@@ -63,6 +68,102 @@ preview_column(Query *query, int column, Oid *relid)
 		return InvalidAttrNumber;
 	*relid = rte->relid;
 	return attnum;
+}
+
+/* write_open: open the table behind the view and say which columns are which. */
+void
+write_open(Write *write)
+{
+	TupleDesc	desc = RelationGetDescr(write->view);
+	Query	   *query = get_view_query(write->view);
+	Oid			relid = InvalidOid;
+
+	write->attnums = palloc0(desc->natts * sizeof(AttrNumber));
+	for (int i = 0; i < desc->natts; i++)
+	{
+		write->attnums[i] = table_column(query, i + 1, &relid);
+		if (write->attnums[i] == InvalidAttrNumber)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("view \"%s\" is not a preview of a table",
+							RelationGetRelationName(write->view)),
+					 errhint("Preview views are made by idflow.create_preview().")));
+	}
+	write->rel = table_open(relid, AccessShareLock);
+	write->desc = RelationGetDescr(write->rel);
+}
+
+/*
+ * write_look: the columns that the statement names, and whether it may want the row back.
+ */
+void
+write_look(Write *write, CmdType operation)
+{
+	PlannedStmt *stmt = executing_statement();
+	ListCell   *lc;
+
+	write->returning = true;
+	if (stmt == NULL)
+		return;
+	if (stmt->commandType == CMD_UTILITY)
+	{
+		write->returning = false;	/* COPY */
+		return;
+	}
+	foreach(lc, stmt->resultRelations)
+	{
+		RangeTblEntry *rte = rt_fetch(lfirst_int(lc), stmt->rtable);
+		Bitmapset  *columns;
+		int			member = -1;
+
+		if (rte->rtekind != RTE_RELATION || rte->relid != RelationGetRelid(write->view))
+			continue;
+		write->known = true;
+		columns = operation == CMD_INSERT ? planned_inserted_cols(stmt, rte) :
+			planned_updated_cols(stmt, rte);
+		while ((member = bms_next_member(columns, member)) >= 0)
+		{
+			AttrNumber	attnum = member + FirstLowInvalidHeapAttributeNumber;
+
+			if (attnum > 0)
+				write->named = bms_add_member(write->named, write->attnums[attnum - 1]);
+		}
+	}
+	if (write->known)
+		write->returning = stmt->hasReturning || stmt->hasModifyingCTE;
+}
+
+/* write_from_row: a row of the view, by the table's columns. */
+void
+write_from_row(Write *write, HeapTuple tuple, Datum **values, bool **nulls)
+{
+	TupleDesc	desc = RelationGetDescr(write->view);
+
+	*values = palloc0(write->desc->natts * sizeof(Datum));
+	*nulls = palloc(write->desc->natts * sizeof(bool));
+	memset(*nulls, true, write->desc->natts * sizeof(bool));
+	for (int i = 0; i < desc->natts; i++)
+	{
+		int			k = write->attnums[i] - 1;
+
+		(*values)[k] = heap_getattr(tuple, i + 1, desc, &(*nulls)[k]);
+	}
+}
+
+/* write_to_row: a row of the view from the table's columns. */
+HeapTuple
+write_to_row(Write *write, Datum *values, bool *nulls)
+{
+	TupleDesc	desc = RelationGetDescr(write->view);
+	Datum	   *view_values = palloc(desc->natts * sizeof(Datum));
+	bool	   *view_nulls = palloc(desc->natts * sizeof(bool));
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		view_values[i] = values[write->attnums[i] - 1];
+		view_nulls[i] = nulls[write->attnums[i] - 1];
+	}
+	return heap_form_tuple(desc, view_values, view_nulls);
 }
 
 /*

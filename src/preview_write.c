@@ -6,6 +6,7 @@
  *
  * The statement runs with the rights of whoever writes, so that the table's
  * gates, privileges, defaults and policies hold as in a statement of his own.
+ * A row that a gate holds is counted and returned as wrapper.c makes it.
  *
  * An INSTEAD OF trigger is handed rows that its statement's snapshot shows.
  * Where a row has been changed by somebody else since, PostgreSQL would look
@@ -17,15 +18,11 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/sysattr.h"
 #include "access/table.h"
 #include "catalog/pg_attribute.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "nodes/plannodes.h"
-#include "parser/parsetree.h"
-#include "rewrite/rewriteHandler.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -34,130 +31,12 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-#include "compat.h"
 #include "idflow.h"
 #include "notice.h"
 #include "plancache.h"
 #include "preview.h"
 
-/* until a held row is returned and counted as a written one is */
-#define HELD_ROWS_ARE_NOT_COUNTED true
-
 PG_FUNCTION_INFO_V1(idflow_write_preview);
-
-/* A row that is being written. */
-typedef struct Write
-{
-	Relation	view;
-	Relation	rel;			/* the table */
-	TupleDesc	desc;			/* the table's */
-	AttrNumber *attnums;		/* the table's columns by the view's, from 0 */
-	bool		known;			/* which columns the statement names */
-	Bitmapset  *named;			/* the table's columns that it does */
-	bool		returning;		/* may the statement want the row back? */
-	Datum	   *values;			/* the new row, by the table's columns */
-	bool	   *nulls;
-	Datum	   *old_values;		/* the row that the view showed */
-	bool	   *old_nulls;
-} Write;
-
-/* Open the table behind the view and say which columns are which. */
-static void
-open_table(Write *write)
-{
-	TupleDesc	desc = RelationGetDescr(write->view);
-	Query	   *query = get_view_query(write->view);
-	Oid			relid = InvalidOid;
-
-	write->attnums = palloc0(desc->natts * sizeof(AttrNumber));
-	for (int i = 0; i < desc->natts; i++)
-	{
-		write->attnums[i] = preview_column(query, i + 1, &relid);
-		if (write->attnums[i] == InvalidAttrNumber)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("view \"%s\" is not a preview of a table",
-							RelationGetRelationName(write->view)),
-					 errhint("Preview views are made by idflow.create_preview().")));
-	}
-	write->rel = table_open(relid, AccessShareLock);
-	write->desc = RelationGetDescr(write->rel);
-}
-
-/*
- * The columns that the statement names, and whether it may want the row back.
- */
-static void
-look_at_statement(Write *write, CmdType operation)
-{
-	PlannedStmt *stmt = executing_statement();
-	ListCell   *lc;
-
-	write->returning = true;
-	if (stmt == NULL)
-		return;
-	if (stmt->commandType == CMD_UTILITY)
-	{
-		write->returning = false;	/* COPY */
-		return;
-	}
-	foreach(lc, stmt->resultRelations)
-	{
-		RangeTblEntry *rte = rt_fetch(lfirst_int(lc), stmt->rtable);
-		Bitmapset  *columns;
-		int			member = -1;
-
-		if (rte->rtekind != RTE_RELATION || rte->relid != RelationGetRelid(write->view))
-			continue;
-		write->known = true;
-		columns = operation == CMD_INSERT ? planned_inserted_cols(stmt, rte) :
-			planned_updated_cols(stmt, rte);
-		while ((member = bms_next_member(columns, member)) >= 0)
-		{
-			AttrNumber	attnum = member + FirstLowInvalidHeapAttributeNumber;
-
-			if (attnum > 0)
-				write->named = bms_add_member(write->named, write->attnums[attnum - 1]);
-		}
-	}
-	if (write->known)
-		write->returning = stmt->hasReturning || stmt->hasModifyingCTE;
-}
-
-/* A row of the view, by the table's columns. */
-static void
-from_view_row(Write *write, HeapTuple tuple, Datum **values, bool **nulls)
-{
-	TupleDesc	desc = RelationGetDescr(write->view);
-
-	*values = palloc0(write->desc->natts * sizeof(Datum));
-	*nulls = palloc(write->desc->natts * sizeof(bool));
-	memset(*nulls, true, write->desc->natts * sizeof(bool));
-	for (int i = 0; i < desc->natts; i++)
-	{
-		int			k = write->attnums[i] - 1;
-
-		(*values)[k] = heap_getattr(tuple, i + 1, desc, &(*nulls)[k]);
-	}
-}
-
-/* A row of the view from the table's columns. */
-static HeapTuple
-to_view_row(Write *write, Datum *values, bool *nulls)
-{
-	TupleDesc	desc = RelationGetDescr(write->view);
-	Datum	   *view_values = palloc(desc->natts * sizeof(Datum));
-	bool	   *view_nulls = palloc(desc->natts * sizeof(bool));
-
-	for (int i = 0; i < desc->natts; i++)
-	{
-		view_values[i] = values[write->attnums[i] - 1];
-		view_nulls[i] = nulls[write->attnums[i] - 1];
-	}
-	return heap_form_tuple(desc, view_values, view_nulls);
-}
-
-/* ------------------------------------------------------------ statements */
 
 static const char *
 column_name(Write *write, AttrNumber attnum)
@@ -340,7 +219,7 @@ write_insert(Write *write)
 		argnulls[n++] = write->nulls[attnum - 1] ? 'n' : ' ';
 	}
 	execute(write, plan, args, argnulls);
-	written = SPI_processed > 0 || HELD_ROWS_ARE_NOT_COUNTED;
+	written = SPI_processed > 0;
 	if (SPI_processed > 0 && returned)
 		take_returned(write, returned, write->values, write->nulls, caller);
 	SPI_finish();
@@ -455,6 +334,52 @@ row_plan(Write *write, CmdType operation, Bitmapset *columns, bool idle, Bitmaps
 	return keep(write, name, sql.data, n, types);
 }
 
+/* The live row's columns. */
+static void
+deform_live(Write *write, Datum live, Datum **values, bool **nulls)
+{
+	HeapTupleData tuple;
+
+	tuple.t_data = DatumGetHeapTupleHeader(live);
+	tuple.t_len = HeapTupleHeaderGetDatumLength(tuple.t_data);
+	ItemPointerSetInvalid(&tuple.t_self);
+	tuple.t_tableOid = InvalidOid;
+	*values = palloc(write->desc->natts * sizeof(Datum));
+	*nulls = palloc(write->desc->natts * sizeof(bool));
+	heap_deform_tuple(&tuple, write->desc, *values, *nulls);
+}
+
+static bool
+same_value(Write *write, AttrNumber attnum, Datum a, bool a_null, Datum b, bool b_null)
+{
+	Form_pg_attribute att = TupleDescAttr(write->desc, attnum - 1);
+
+	return a_null == b_null && (a_null || datum_image_eq(a, b, att->attbyval, att->attlen));
+}
+
+/*
+ * To give a column the value that it has, where the view shows another, would
+ * write nothing and leave the draft as it is.
+ */
+static void
+refuse_undoing(Write *write, Bitmapset *columns, Datum live)
+{
+	Datum	   *values;
+	bool	   *nulls;
+	int			attnum = -1;
+
+	deform_live(write, live, &values, &nulls);
+	while ((attnum = bms_next_member(columns, attnum)) >= 0)
+		if (same_value(write, attnum, write->values[attnum - 1], write->nulls[attnum - 1],
+					   values[attnum - 1], nulls[attnum - 1]))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("column \"%s\" of table \"%s\" has this value, and an open draft gives it another",
+							NameStr(TupleDescAttr(write->desc, attnum - 1)->attname),
+							RelationGetRelationName(write->rel)),
+					 errhint("Change the draft with idflow.save(), or end its request with idflow.withdraw(); idflow.change_diff shows it.")));
+}
+
 /*
  * Make the new row what the view shows after the UPDATE: columns that it or
  * the table's triggers have changed are as written, others as they were, also
@@ -463,27 +388,20 @@ row_plan(Write *write, CmdType operation, Bitmapset *columns, bool idle, Bitmaps
 static void
 show_written(Write *write, Bitmapset *columns, Bitmapset *returned, Datum live, MemoryContext cxt)
 {
-	int			natts = write->desc->natts;
-	Datum	   *values = palloc(natts * sizeof(Datum));
-	bool	   *nulls = palloc(natts * sizeof(bool));
-	Datum	   *live_values = palloc(natts * sizeof(Datum));
-	bool	   *live_nulls = palloc(natts * sizeof(bool));
-	HeapTupleData tuple;
+	Datum	   *values = palloc(write->desc->natts * sizeof(Datum));
+	bool	   *nulls = palloc(write->desc->natts * sizeof(bool));
+	Datum	   *live_values;
+	bool	   *live_nulls;
 	int			attnum = -1;
 
-	tuple.t_data = DatumGetHeapTupleHeader(live);
-	tuple.t_len = HeapTupleHeaderGetDatumLength(tuple.t_data);
-	ItemPointerSetInvalid(&tuple.t_self);
-	tuple.t_tableOid = InvalidOid;
-	heap_deform_tuple(&tuple, write->desc, live_values, live_nulls);
+	deform_live(write, live, &live_values, &live_nulls);
 	take_returned(write, returned, values, nulls, cxt);
 	while ((attnum = bms_next_member(returned, attnum)) >= 0)
 	{
-		Form_pg_attribute att = TupleDescAttr(write->desc, attnum - 1);
 		int			i = attnum - 1;
 
-		if (!bms_is_member(attnum, columns) && nulls[i] == live_nulls[i] &&
-			(nulls[i] || datum_image_eq(values[i], live_values[i], att->attbyval, att->attlen)))
+		if (!bms_is_member(attnum, columns) &&
+			same_value(write, attnum, values[i], nulls[i], live_values[i], live_nulls[i]))
 			continue;
 		write->values[i] = values[i];
 		write->nulls[i] = nulls[i];
@@ -529,6 +447,9 @@ write_row(Write *write, CmdType operation, Bitmapset *columns, bool idle)
 		return false;
 	}
 
+	if (!idle)
+		refuse_undoing(write, columns, live);
+
 	attnum = -1;
 	while (!idle && (attnum = bms_next_member(columns, attnum)) >= 0)
 	{
@@ -557,8 +478,6 @@ write_row(Write *write, CmdType operation, Bitmapset *columns, bool idle)
 				 errdetail("A row of table \"%s\" has been changed since the statement on view \"%s\" began.",
 						   RelationGetRelationName(write->rel), RelationGetRelationName(write->view)),
 				 errhint("Run the transaction again.")));
-	else
-		written = HELD_ROWS_ARE_NOT_COUNTED;
 	SPI_finish();
 	return written;
 }
@@ -572,11 +491,9 @@ differing_columns(Write *write)
 	for (int i = 0; i < RelationGetDescr(write->view)->natts; i++)
 	{
 		int			k = write->attnums[i] - 1;
-		Form_pg_attribute att = TupleDescAttr(write->desc, k);
 
-		if (write->nulls[k] != write->old_nulls[k] ||
-			(!write->nulls[k] && !datum_image_eq(write->values[k], write->old_values[k],
-												 att->attbyval, att->attlen)))
+		if (!same_value(write, k + 1, write->values[k], write->nulls[k],
+						write->old_values[k], write->old_nulls[k]))
 			result = bms_add_member(result, k + 1);
 	}
 	return result;
@@ -623,25 +540,25 @@ idflow_write_preview(PG_FUNCTION_ARGS)
 
 	memset(&write, 0, sizeof(write));
 	write.view = trigdata->tg_relation;
-	open_table(&write);
+	write_open(&write);
 	if (TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
 	{
-		look_at_statement(&write, CMD_INSERT);
-		from_view_row(&write, trigdata->tg_trigtuple, &write.values, &write.nulls);
+		write_look(&write, CMD_INSERT);
+		write_from_row(&write, trigdata->tg_trigtuple, &write.values, &write.nulls);
 		if (write_insert(&write))
-			result = to_view_row(&write, write.values, write.nulls);
+			result = write_to_row(&write, write.values, write.nulls);
 	}
 	else if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
 	{
-		look_at_statement(&write, CMD_UPDATE);
-		from_view_row(&write, trigdata->tg_trigtuple, &write.old_values, &write.old_nulls);
-		from_view_row(&write, trigdata->tg_newtuple, &write.values, &write.nulls);
+		write_look(&write, CMD_UPDATE);
+		write_from_row(&write, trigdata->tg_trigtuple, &write.old_values, &write.old_nulls);
+		write_from_row(&write, trigdata->tg_newtuple, &write.values, &write.nulls);
 		if (write_update(&write))
-			result = to_view_row(&write, write.values, write.nulls);
+			result = write_to_row(&write, write.values, write.nulls);
 	}
 	else
 	{
-		from_view_row(&write, trigdata->tg_trigtuple, &write.old_values, &write.old_nulls);
+		write_from_row(&write, trigdata->tg_trigtuple, &write.old_values, &write.old_nulls);
 		if (write_row(&write, CMD_DELETE, NULL, false))
 			result = trigdata->tg_trigtuple;
 	}

@@ -149,6 +149,25 @@ BEGIN
 		RETURN QUERY SELECT 'key'::text, 'ok'::text, 'Every table with gates on UPDATE or DELETE has a key.'::text, NULL::text;
 	END IF;
 
+	RETURN QUERY
+		SELECT 'preview'::text, 'warning'::text,
+			   format('View %s no longer fits table %s.', v.view, v.target),
+			   format('SELECT idflow.create_preview(%L, %L);', v.target, n.nspname)
+		FROM idflow.preview_view v
+		JOIN pg_class c ON c.oid = v.view
+		JOIN pg_namespace n ON n.oid = c.relnamespace
+		JOIN pg_class t ON t.oid = v.target
+		WHERE c.relname <> t.relname
+		   OR NOT coalesce(c.reloptions @> '{security_invoker=true}', false)
+		   OR ARRAY(SELECT (a.attname, a.atttypid, a.atttypmod, a.attcollation)::text FROM pg_attribute a
+					WHERE a.attrelid = v.view AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum)
+			<> ARRAY(SELECT (a.attname, a.atttypid, a.atttypmod, a.attcollation)::text FROM pg_attribute a
+					 WHERE a.attrelid = v.target AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum)
+		ORDER BY 3;
+	IF NOT FOUND THEN
+		RETURN QUERY SELECT 'preview'::text, 'ok'::text, 'Every preview view fits its table.'::text, NULL::text;
+	END IF;
+
 	/* -------------------------------------------------------- workflows */
 
 	RETURN QUERY

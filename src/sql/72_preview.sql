@@ -8,17 +8,21 @@ CREATE FUNCTION idflow.preview("like" anyelement, request bigint DEFAULT NULL) R
 COMMENT ON FUNCTION idflow.preview(anyelement, bigint) IS
 'A table as it would be: idflow.preview(NULL::hr.person) returns its live rows, as the current role may SELECT them, with the open drafts that one may see applied in the order of the requests, or those of one request. Columns that one may not see are null. Errors: 42501 no privilege, 42804 no row type, 42809 no table, or a partition.';
 
-CREATE FUNCTION idflow.preview_drafted("like" anyelement, request bigint DEFAULT NULL) RETURNS SETOF anyelement
+/*
+ * These two name the table and no row type of it: a view that did would stand
+ * in the way of ALTER TABLE ... ADD COLUMN ... DEFAULT.
+ */
+CREATE FUNCTION idflow.preview_drafted(target regclass, request bigint DEFAULT NULL) RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'idflow_preview_drafted'
 	LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 1000;
-COMMENT ON FUNCTION idflow.preview_drafted(anyelement, bigint) IS
-'Of idflow.preview(): the rows that drafts make or change, as they would be. Part of preview views.';
+COMMENT ON FUNCTION idflow.preview_drafted(regclass, bigint) IS
+'Of idflow.preview(): the rows that drafts make or change, as they would be; in FROM, with a list of the table''s columns. Part of preview views.';
 
-CREATE FUNCTION idflow.preview_replaced("like" anyelement, request bigint DEFAULT NULL) RETURNS SETOF anyelement
+CREATE FUNCTION idflow.preview_replaced(target regclass, request bigint DEFAULT NULL) RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'idflow_preview_replaced'
 	LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 1000;
-COMMENT ON FUNCTION idflow.preview_replaced(anyelement, bigint) IS
-'Of the live rows those that drafts change or delete, as they are. Part of preview views.';
+COMMENT ON FUNCTION idflow.preview_replaced(regclass, bigint) IS
+'Of the live rows those that drafts change or delete, as they are; in FROM, with a list of the table''s columns. Part of preview views.';
 
 -- ------------------------------------------------------------- preview views
 
@@ -66,6 +70,8 @@ DECLARE
 	columns text[];
 	key text[];
 	live text := 'live';
+	table_name text;
+	column_list text;
 	definition text;
 	r record;
 BEGIN
@@ -104,6 +110,17 @@ BEGIN
 		RAISE EXCEPTION 'table % has no columns', target
 			USING ERRCODE = 'object_not_in_prerequisite_state';
 	END IF;
+
+	table_name := format('%I.%I', tab.nspname, tab.relname);
+	SELECT string_agg(format('%I %s%s', a.attname, format_type(a.atttypid, a.atttypmod),
+							 CASE WHEN a.attcollation <> y.typcollation THEN format(' COLLATE %I.%I', n.nspname, l.collname) END), ', '
+					  ORDER BY a.attnum)
+	INTO column_list
+	FROM pg_attribute a
+	JOIN pg_type y ON y.oid = a.atttypid
+	LEFT JOIN pg_collation l ON l.oid = a.attcollation
+	LEFT JOIN pg_namespace n ON n.oid = l.collnamespace
+	WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped;
 
 	/* the schema */
 	IF to_regnamespace(quote_ident(schema)) IS NULL THEN
@@ -163,13 +180,15 @@ BEGIN
 	 * joins find its indexes; the second is a subquery that stays one, so that
 	 * a join may hand it a value, too.  The condition stands above both.
 	 */
-	definition := format('SELECT %s FROM (SELECT %s, true AS %s FROM %I.%I t UNION ALL '
-						 '(SELECT %s, false FROM idflow.preview_drafted(NULL::%4$I.%5$I) d OFFSET 0)) u',
+	definition := format('SELECT %s FROM (SELECT %s, true AS %s FROM %s t UNION ALL '
+						 '(SELECT %s, false FROM idflow.preview_drafted(%L::regclass) d(%s) OFFSET 0)) u',
 						 'u.' || array_to_string(columns, ', u.'), 't.' || array_to_string(columns, ', t.'),
-						 live, tab.nspname, tab.relname, 'd.' || array_to_string(columns, ', d.'))
-		|| coalesce(format(' WHERE NOT u.%s OR ((%s) IN (SELECT %s FROM idflow.preview_replaced(NULL::%I.%I) r)) IS NOT TRUE',
-						   live, 'u.' || array_to_string(key, ', u.'), 'r.' || array_to_string(key, ', r.'),
-						   tab.nspname, tab.relname), '');
+						 live, table_name, 'd.' || array_to_string(columns, ', d.'), table_name, column_list);
+	IF key IS NOT NULL THEN
+		definition := definition
+			|| format(' WHERE NOT u.%s OR ((%s) IN (SELECT %s FROM idflow.preview_replaced(%L::regclass) r(%s))) IS NOT TRUE',
+					  live, 'u.' || array_to_string(key, ', u.'), 'r.' || array_to_string(key, ', r.'), table_name, column_list);
+	END IF;
 	BEGIN
 		EXECUTE format('CREATE OR REPLACE VIEW %s WITH (security_invoker = true) AS %s', view_name, definition);
 	EXCEPTION WHEN invalid_table_definition THEN
@@ -178,7 +197,7 @@ BEGIN
 		EXECUTE format('CREATE VIEW %s WITH (security_invoker = true) AS %s', view_name, definition);
 	END;
 	EXECUTE format('COMMENT ON VIEW %s IS %L', view_name,
-				   format('Table %I.%I as it would be with its open drafts, made by idflow.create_preview().', tab.nspname, tab.relname));
+				   format('Table %s as it would be with its open drafts, made by idflow.create_preview().', table_name));
 
 	FOR r IN
 		SELECT a.attname, v.atthasdef, idflow.preview_default(target, a.attnum) AS expression
