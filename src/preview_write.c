@@ -60,16 +60,19 @@ append_returning(Write *write, StringInfo sql, const char *alias, Bitmapset *ret
 
 /*
  * Run the statement that writes.  For the NOTICE and for idflow.check_limit
- * its row is one of the client's statement.
+ * its row is one of the client's statement.  A drafted row always counts here:
+ * whoever writes to a preview reads it there, too.
  */
 static void
 execute(Write *write, SPIPlanPtr plan, Datum *args, const char *nulls)
 {
 	int			joined = notice_join();
+	bool		counting = setting_count_drafts;
 	int			rc;
 
 	PG_TRY();
 	{
+		setting_count_drafts = true;
 		rc = SPI_execute_plan(plan, args, nulls, false, 0);
 		if (rc < 0)
 			elog(ERROR, "could not write through view \"%s\": %s",
@@ -77,6 +80,7 @@ execute(Write *write, SPIPlanPtr plan, Datum *args, const char *nulls)
 	}
 	PG_FINALLY();
 	{
+		setting_count_drafts = counting;
 		notice_part(joined);
 	}
 	PG_END_TRY();

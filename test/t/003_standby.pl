@@ -14,6 +14,8 @@ $primary->start;
 application_role($primary);
 gated_table($primary, 'postgres');
 
+$primary->safe_psql('postgres', q{SELECT idflow.create_preview('hr.person')});
+
 my $committed = request($primary, 'postgres', 'committed');
 approve_all_open($primary, 'postgres');
 my $open = request($primary, 'postgres', 'waiting');
@@ -41,6 +43,8 @@ my %reports = (
 	gate => 'SELECT workflow, target, operation, condition, columns, enabled FROM idflow.gate ORDER BY workflow, operation',
 	workflow => 'SELECT name, version FROM idflow.workflow ORDER BY name',
 	drafts => 'SELECT login, full_name FROM idflow.drafts(NULL::hr.person) ORDER BY login',
+	preview => 'SELECT login, full_name FROM idflow.preview(NULL::hr.person) ORDER BY login',
+	preview_view => 'SELECT login, full_name FROM preview.person ORDER BY login',
 	pending => q{SELECT * FROM idflow.pending('hr.person', '{"id": 1}')},
 	actor => 'SELECT idflow.actor()',
 	export => 'SELECT idflow.export(name)::text FROM idflow.workflow',
@@ -56,6 +60,8 @@ for my $report (sort keys %reports)
 	isnt($there, '', "$report is not empty") unless $report =~ /^(pending|last_request|health)$/;
 }
 
+like(as_actor($standby, 'postgres', 'mia', $reports{preview}), qr/^root\|Ruth Stem$/m, 'and shows drafted values');
+
 my $directory = q{SELECT principal, profile FROM idflow.directory WHERE profile = 'hr_manager' ORDER BY principal};
 is($standby->safe_psql('postgres', $directory), "max|hr_manager\nmia|hr_manager", 'so does the directory, for who may see it');
 
@@ -63,6 +69,7 @@ my $task = as_actor($primary, 'postgres', 'mia', "SELECT task FROM idflow.inbox 
 my $refused = qr/ERROR:\s+25006:|ERROR:\s+55000:.*recovery/;
 my %verbs = (
 	insert => q{INSERT INTO hr.person (login, full_name) VALUES ('x', 'X')},
+	preview_insert => q{INSERT INTO preview.person (login, full_name) VALUES ('x', 'X')},
 	update => q{UPDATE hr.person SET full_name = 'X' WHERE id = 1},
 	approve => "SELECT idflow.approve($task, 'ok')",
 	approve_all => "SELECT * FROM idflow.approve_all(ARRAY[${task}::bigint])",

@@ -46,6 +46,7 @@ is(there('drafted_again'), '0', 'enable() switches them on again');
 
 # ------------------------------------------------------------ and without
 
+$node->safe_psql('postgres', q{SELECT idflow.create_preview('hr.person')});
 rename($library, "$library.away") or die "$library: $!";
 my ($status, $out, $err) =
   $node->psql('postgres', q{INSERT INTO hr.person (login, full_name) VALUES ('lost', 'Somebody')});
