@@ -50,6 +50,10 @@ INSERT INTO rt.item (name, price) SELECT name, price FROM rt.source ORDER BY n R
 -- a whole row, a subselect, system columns
 INSERT INTO rt.item (name, price) VALUES ('i', 106) RETURNING item, (SELECT count(*) FROM rt.source), tableoid::regclass, cmax;
 INSERT INTO rt.item (name, price) VALUES ('j', 107) RETURNING xmin::text = (pg_current_xact_id()::text::bigint % 4294967296)::text AS ours, ctid;
+-- a mapper that finds no row to update inserts it again, with the key it was given
+\set VERBOSITY terse
+INSERT INTO rt.item (id, name, price) VALUES (18, 'j', 108);
+\set VERBOSITY default
 -- nothing is written yet but the direct rows
 SELECT name FROM rt.item ORDER BY id;
 

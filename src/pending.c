@@ -41,6 +41,7 @@ typedef struct PendingKey
 {
 	Relation	index;
 	bool		generated;		/* no two rows get the same: not held */
+	bool		chosen;			/* a value that is usually generated so */
 	bool		has_null;
 	int64		digest;
 	Datum		values[INDEX_MAX_KEYS];
@@ -64,6 +65,17 @@ static StorePlan insert_key = {
 static StorePlan select_key = {
 	"SELECT request FROM idflow.pending_key WHERE digest OPERATOR(pg_catalog.=) $1",
 	1, {INT8OID}
+};
+
+/* the open request that drafts a new row with a key, other than one's own */
+static StorePlan select_draft = {
+	"SELECT d.request FROM idflow.change_data d"
+	" JOIN idflow.request r ON r.id OPERATOR(pg_catalog.=) d.request"
+	" WHERE d.key_hash OPERATOR(pg_catalog.=) $1 AND d.key OPERATOR(pg_catalog.=) $2"
+	" AND d.target OPERATOR(pg_catalog.=) $3 AND d.operation OPERATOR(pg_catalog.=) 'INSERT'"
+	" AND d.superseded IS NULL AND r.closed_at IS NULL AND r.id OPERATOR(pg_catalog.<>) $4"
+	" ORDER BY 1 LIMIT 1",
+	4, {INT8OID, TEXTARRAYOID, REGCLASSOID, INT8OID}
 };
 
 /* Columns of idflow.pending_key. */
@@ -141,19 +153,23 @@ index_is_touched(IndexInfo *info, Bitmapset *touched)
 }
 
 /*
- * Whether the key comes from an identity sequence, which gives no value
- * twice; then no draft need hold it.
+ * Whether a key has an identity column.  If the sequence gave its value, no
+ * other row gets the same, and no draft need hold the key; *chosen tells that
+ * the statement, as far as is known, gave one itself.
  */
 static bool
-key_is_generated(Relation rel, IndexInfo *info, Bitmapset *written)
+key_is_generated(Relation rel, IndexInfo *info, Bitmapset *written, bool *chosen)
 {
+	*chosen = false;
 	for (int i = 0; i < info->ii_NumIndexKeyAttrs; i++)
 	{
 		AttrNumber	attnum = info->ii_IndexAttrNumbers[i];
 
-		if (attnum > 0 && written && !bms_is_member(attnum, written) &&
-			TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attidentity != '\0')
+		if (attnum <= 0 || TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attidentity == '\0')
+			continue;
+		if (written && !bms_is_member(attnum, written))
 			return true;
+		*chosen = true;
 	}
 	return false;
 }
@@ -243,6 +259,23 @@ check_live_key(KeyExecution *execution, PendingKey *key, ItemPointer self)
 			 errtableconstraint(execution->rel, RelationGetRelationName(key->index))));
 }
 
+/* Error: an open request asks for the key.  By the rights of whoever drafts. */
+static void
+refuse_key(PendingKey *key, int64 holder)
+{
+	char	   *description = key_description(key);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_UNIQUE_VIOLATION),
+			 errmsg("duplicate key value violates unique constraint \"%s\"",
+					RelationGetRelationName(key->index)),
+			 description ?
+			 errdetail("Key %s is asked for by open request " INT64_FORMAT ".", description, holder) :
+			 errdetail("The key is asked for by open request " INT64_FORMAT ".", holder),
+			 errhint("Wait for that request's decision or have it withdrawn."),
+			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, RelationGetRelationName(key->index))));
+}
+
 /*
  * A key that somebody holds, or is about to hold or let go: wait for him.
  */
@@ -259,29 +292,45 @@ hold_contended_key(Request *req, Change *change, PendingKey *key)
 	while (store_exec(&insert_key, values, NULL, false) == 0)
 	{
 		int64		holder;
-		char	   *description;
 
 		/* he may have let go of it in between: then try again */
 		CHECK_FOR_INTERRUPTS();
 		if (store_exec(&select_key, values, NULL, false) == 0)
 			continue;
 		holder = spi_int64(SPI_tuptable->vals[0], 1);
-
-		/* by the rights of whoever drafts */
-		restore_user(&save);
-		description = key_description(key);
-		ereport(ERROR,
-				(errcode(ERRCODE_UNIQUE_VIOLATION),
-				 errmsg("duplicate key value violates unique constraint \"%s\"",
-						RelationGetRelationName(key->index)),
-				 description ?
-				 errdetail("Key %s is asked for by open request " INT64_FORMAT ".",
-						   description, holder) :
-				 errdetail("The key is asked for by open request " INT64_FORMAT ".", holder),
-				 errhint("Wait for that request's decision or have it withdrawn."),
-				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, RelationGetRelationName(key->index))));
+		store_end(&save);
+		refuse_key(key, holder);
 	}
 	store_end(&save);
+}
+
+/*
+ * A draft whose key a sequence gave doesn't hold it.  Whoever gives such a value
+ * himself may have it from there, like a mapper that takes a row which its
+ * UPDATE doesn't find for a new one: look for the draft.
+ */
+static void
+check_chosen_key(Request *req, Change *change, PendingKey *key)
+{
+	Datum		values[4];
+	Datum		columns;
+	char		nulls[2];
+	UserSwitch	save;
+	int64		holder = 0;
+
+	/* drafts are known by the key of their row, which is the primary one */
+	if (change->key == NULL || !key->index->rd_index->indisprimary)
+		return;
+	image_to_datums(change->key, &columns, &nulls[0], &values[1], &nulls[1]);
+	values[0] = Int64GetDatum(text_array_hash(values[1]));
+	values[2] = ObjectIdGetDatum(change->target);
+	values[3] = Int64GetDatum(req->id);
+	store_begin(&save);
+	if (store_exec(&select_draft, values, NULL, false) > 0)
+		holder = spi_int64(SPI_tuptable->vals[0], 1);
+	store_end(&save);
+	if (holder)
+		refuse_key(key, holder);
 }
 
 /*
@@ -385,7 +434,9 @@ pending_keys_add(Request *req, Change *change, Relation rel, TupleTableSlot *slo
 		key->digest = key_digest(RelationGetRelid(index), info->ii_NumIndexKeyAttrs, types,
 								 index->rd_indcollation, key->values, key->nulls);
 		/* a request that collects changes may refer to it by the next */
-		key->generated = touched == NULL && req->is_new && key_is_generated(rel, info, written);
+		key->generated = key_is_generated(rel, info, written, &key->chosen) &&
+			touched == NULL && req->is_new;
+		key->chosen &= touched == NULL;
 		keys = lappend(keys, key);
 	}
 
@@ -398,6 +449,8 @@ pending_keys_add(Request *req, Change *change, Relation rel, TupleTableSlot *slo
 		if (key->generated)
 			continue;
 		hold_key(req, change, key);
+		if (key->chosen)
+			check_chosen_key(req, change, key);
 		change->held[change->nheld++] = key->digest;
 	}
 	change_store_held(req, change);
