@@ -205,7 +205,8 @@ typedef struct LayoutBinding LayoutBinding;
 typedef struct Layout
 {
 	int64		id;
-	Oid			relid;			/* of the table it was made from */
+	Oid			relid;			/* of the table it was made from; invalid: made
+								 * in another database */
 	Oid			target;			/* the table now */
 	int			ncolumns;
 	char	  **names;

@@ -9,8 +9,10 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -90,23 +92,39 @@ layout_init(void)
 static StorePlan layout_find = {
 	"SELECT id FROM idflow.layout"
 	" WHERE target OPERATOR(pg_catalog.=) $1 AND relid OPERATOR(pg_catalog.=) $2"
+	" AND made_in OPERATOR(pg_catalog.=) $7"
 	" AND columns OPERATOR(pg_catalog.=) $3 AND attnums OPERATOR(pg_catalog.=) $4"
 	" AND types OPERATOR(pg_catalog.=) $5"
 	" ORDER BY id LIMIT 1",
-	5, {REGCLASSOID, OIDOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID}
+	7, {REGCLASSOID, OIDOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID, TEXTOID, TEXTOID}
 };
 
 static StorePlan layout_insert = {
-	"INSERT INTO idflow.layout (target, relid, columns, attnums, types, target_name)"
-	" VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
-	6, {REGCLASSOID, OIDOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID, TEXTOID}
+	"INSERT INTO idflow.layout (target, relid, columns, attnums, types, target_name, made_in)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
+	7, {REGCLASSOID, OIDOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID, TEXTOID, TEXTOID}
 };
 
 static StorePlan layout_select = {
-	"SELECT target, relid, columns, attnums, types FROM idflow.layout"
+	"SELECT target, relid, columns, attnums, types, made_in FROM idflow.layout"
 	" WHERE id OPERATOR(pg_catalog.=) $1",
 	1, {INT8OID}
 };
+
+/*
+ * Which database this is, among all there are: numbers of tables and columns
+ * that are on record have a meaning in the one that they were recorded in.
+ * A string of the session's.
+ */
+static const char *
+this_database(void)
+{
+	static char name[48] = "";
+
+	if (name[0] == '\0')
+		snprintf(name, sizeof(name), UINT64_FORMAT "/%u", GetSystemIdentifier(), MyDatabaseId);
+	return name;
+}
 
 /*
  * Types whose text depends on no more than date style, interval style, float
@@ -198,7 +216,7 @@ layout_current(Relation rel)
 	Layout	   *layout;
 	MemoryContext oldcxt;
 	UserSwitch	save;
-	Datum		values[6];
+	Datum		values[7];
 	char	   *nsp;
 	bool		inserted;
 
@@ -235,6 +253,8 @@ layout_current(Relation rel)
 	values[4] = text_array_datum(string_list(layout->types, layout->ncolumns));
 	values[5] = CStringGetTextDatum(quote_qualified_identifier(nsp, RelationGetRelationName(rel)));
 
+	values[6] = CStringGetTextDatum(this_database());
+
 	store_begin(&save);
 	inserted = (store_exec(&layout_find, values, NULL, false) == 0);
 	if (inserted)
@@ -265,7 +285,9 @@ layout_from_row(int64 id, HeapTuple row)
 
 	layout->id = id;
 	layout->target = DatumGetObjectId(spi_datum(row, 1, &isnull));
-	layout->relid = DatumGetObjectId(spi_datum(row, 2, &isnull));
+	/* elsewhere another table may have had this table's number */
+	if (strcmp(spi_text(row, 6), this_database()) == 0)
+		layout->relid = DatumGetObjectId(spi_datum(row, 2, &isnull));
 	strings = text_array_list(spi_datum(row, 3, &isnull));
 	layout->ncolumns = list_length(strings);
 	layout->names = palloc(Max(layout->ncolumns, 1) * sizeof(char *));

@@ -308,7 +308,7 @@ BEGIN
 		  FROM idflow.layout x
 		  CROSS JOIN LATERAL unnest(x.columns, x.attnums) WITH ORDINALITY u(name, attnum, position)
 		  LEFT JOIN pg_attribute a ON a.attrelid = x.relid AND a.attnum = u.attnum AND NOT a.attisdropped
-		  WHERE x.relid = x.target::oid AND (relations IS NULL OR x.relid = ANY (relations))
+		  WHERE x.relid = x.target::oid AND x.made_in = idflow.this_database() AND (relations IS NULL OR x.relid = ANY (relations))
 		  GROUP BY x.id) n
 	WHERE l.id = n.id AND l.columns <> n.columns;
 
