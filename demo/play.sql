@@ -16,10 +16,11 @@ SELECT (SELECT count(*) FROM hr.person) AS people, (SELECT count(DISTINCT manage
 \set ECHO none
 
 \echo 'The application connects as one role, hr_app. It has plain privileges, and it may say'
-\echo 'on whose behalf it acts.'
+\echo 'on whose behalf it acts. New sessions load the library, so that it notices nothing.'
 \echo
 \set ECHO queries
 CREATE EXTENSION idflow;
+ALTER DATABASE demo SET session_preload_libraries = 'idflow';
 CREATE ROLE hr_app LOGIN;
 GRANT USAGE ON SCHEMA hr TO hr_app;
 GRANT SELECT ON ALL TABLES IN SCHEMA hr TO hr_app;
@@ -27,6 +28,9 @@ GRANT INSERT, UPDATE, DELETE ON hr.person, hr.account, hr.role_grant TO hr_app;
 GRANT SET ON PARAMETER idflow.actor TO hr_app;
 \set ECHO none
 
+\set QUIET on
+\c
+\set QUIET off
 \echo
 \echo 'Who holds which profile is read from the organisation itself.'
 \echo
@@ -65,7 +69,7 @@ SET LOCAL idflow.actor = 'hana.novak';
 SET LOCAL idflow.comment = 'starts on Monday';
 \set QUIET off
 INSERT INTO hr.person (login, full_name, email, department, manager_id)
-VALUES ('lena.fischer', 'Lena Fischer', 'lena.fischer@example.org', 'Engineering', 3);
+VALUES ('lena.fischer', 'Lena Fischer', 'lena.fischer@example.org', 'Engineering', 3) RETURNING id, login;
 \set QUIET on
 COMMIT;
 \set QUIET off
