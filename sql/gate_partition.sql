@@ -120,6 +120,13 @@ SELECT tableoid::regclass, * FROM hr.m ORDER BY id;
 \c - gp_app
 WITH i AS (INSERT INTO hr.m VALUES (5, 'cte')) UPDATE hr.m SET id = 16 WHERE id = 2;
 \echo :LAST_ERROR_SQLSTATE
+-- nor may what a function of that statement writes be taken for a row that moves
+\c - :me
+CREATE FUNCTION public.writes(statement text) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN EXECUTE statement; RETURN false; END';
+\c - gp_app
+UPDATE hr.m SET v = v WHERE id = 11 AND public.writes('INSERT INTO hr.m VALUES (5, ''inside'')');
+\echo :LAST_ERROR_SQLSTATE
+SELECT tableoid::regclass, * FROM hr.m ORDER BY id;
 -- in later ones it can
 BEGIN;
 WITH i AS (INSERT INTO hr.m VALUES (5, 'cte')) UPDATE hr.m SET id = 16 WHERE id = 2;
@@ -140,6 +147,9 @@ SELECT public.moves('{DELETE}');
 UPDATE hr.m SET id = 15 WHERE id = 1;
 MERGE INTO hr.m USING (VALUES (2)) s(id) ON m.id = s.id WHEN MATCHED THEN UPDATE SET id = 16;
 \set QUIET on
+\c - gp_app
+UPDATE hr.m SET v = v WHERE id = 11 AND public.writes('DELETE FROM hr.m WHERE id = 12');
+\echo :LAST_ERROR_SQLSTATE
 -- MERGE says since 17 which of its actions deletes; before, both in one are refused
 DO $$
 BEGIN

@@ -87,15 +87,31 @@ executing_query(void)
 }
 
 /*
+ * Whether a trigger that no hook knows the statement of is fired by the
+ * portal's own, and not by one that a function of it executes: a trigger is
+ * called in per-tuple memory, whose parent is the executor's, whose parent is
+ * where its query was started.
+ */
+static bool
+fired_by_portal(void)
+{
+	MemoryContext executor = CurrentMemoryContext->parent;
+
+	return executor && executor->parent == ActivePortal->portalContext;
+}
+
+/*
  * executing_statement: the same with utility statements, and with the one
- * that loaded the library as far as the portal tells; NULL if not known.
+ * that loaded the library as far as the portal tells; NULL if not known.  A
+ * trigger's function must ask in the memory context that it was called in.
  */
 PlannedStmt *
 executing_statement(void)
 {
 	if (query_frames)
 		return query_frames->stmt;
-	if (loading_stmt && depth == 1 && ActivePortal && list_length(ActivePortal->stmts) == 1)
+	if (loading_stmt && depth == 1 && ActivePortal && list_length(ActivePortal->stmts) == 1 &&
+		fired_by_portal())
 		return linitial_node(PlannedStmt, ActivePortal->stmts);
 	return NULL;
 }
