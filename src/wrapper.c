@@ -341,16 +341,17 @@ CmdType
 wrapper_action(Wrapper *w, CmdType event)
 {
 	ModifyTableState *mtstate = w->mtstate;
-	bool		unmatched;
 
 	if (mtstate->operation != CMD_MERGE)
 		return mtstate->operation == CMD_INSERT ? event : mtstate->operation;
 	if (merge_action(mtstate) != CMD_UNKNOWN)
 		return merge_action(mtstate);
-	/* a source row without a match has no row to move */
-	(void) ExecGetJunkAttribute(mtstate->mt_epqstate.origslot,
-								mtstate->resultRelInfo->ri_RowIdAttNo, &unmatched);
-	if (unmatched)
+
+	/*
+	 * A source row without a match has no target row to move.  The plan's row
+	 * does not tell: what it matched may have gone meanwhile.
+	 */
+	if (mtstate->ps.ps_ExprContext->ecxt_scantuple == NULL)
 		return CMD_INSERT;
 	return event == CMD_INSERT ? CMD_UPDATE : CMD_UNKNOWN;
 }
