@@ -215,6 +215,9 @@ idflow_gate(PG_FUNCTION_ARGS)
 		old = own_slot(rel, trigdata->tg_trigtuple);
 	if (operation != CMD_DELETE)
 		new = own_slot(rel, result);
+	/* a row to be inserted may bear the place of the one that it is a copy of */
+	if (operation == CMD_INSERT)
+		ItemPointerSetInvalid(&new->tts_tid);
 	if (operation == CMD_UPDATE)
 		new->tts_tid = trigdata->tg_trigtuple->t_self;
 

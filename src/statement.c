@@ -116,6 +116,12 @@ statement_info(Relation rel, StatementInfo *info)
 			info->known = info->inserts = true;
 		return;
 	}
+	if (info->wrapper)
+	{
+		/* the statement may have others, in its WITH */
+		look_at_plan(wrapper_plan(info->wrapper), stmt, rel, ancestors, info);
+		return;
+	}
 	look_at_plan(stmt->planTree, stmt, rel, ancestors, info);
 	foreach(lc, stmt->subplans)
 		look_at_plan(lfirst(lc), stmt, rel, ancestors, info);

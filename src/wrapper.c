@@ -356,6 +356,12 @@ wrapper_action(Wrapper *w, CmdType event)
 	return event == CMD_INSERT ? CMD_UPDATE : CMD_UNKNOWN;
 }
 
+Plan *
+wrapper_plan(Wrapper *w)
+{
+	return w->mtstate->ps.plan;
+}
+
 OnConflictAction
 wrapper_on_conflict(Wrapper *w)
 {

@@ -14,6 +14,7 @@ extern void wrapper_end(QueryDesc *query);
 extern int64 wrapper_drafted_rows(QueryDesc *query);
 extern Wrapper *wrapper_running(Relation rel, ResultRelInfo **rri);
 extern EState *wrapper_estate(Wrapper *wrapper);
+extern Plan *wrapper_plan(Wrapper *wrapper);
 extern CmdType wrapper_action(Wrapper *wrapper, CmdType event);
 extern OnConflictAction wrapper_on_conflict(Wrapper *wrapper);
 extern void wrapper_conflicting(Wrapper *wrapper);
