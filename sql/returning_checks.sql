@@ -124,6 +124,9 @@ SET idflow.notice = off;
 -- what the trigger will fill in is no part of the draft, but may be generated from
 INSERT INTO rc.doc (id) VALUES (30) RETURNING id, tenant, title, size;
 INSERT INTO rc.doc (id, tenant) VALUES (31, 'b');
+-- and RETURNING shows no row that may be written but not read
+INSERT INTO rc.doc (id, tenant) VALUES (31, 'c') RETURNING title;
+UPDATE rc.doc SET tenant = 'c' WHERE id = 1 RETURNING title;
 -- the view's CHECK OPTION is asked of the row as the trigger makes it
 INSERT INTO rc.short VALUES (32, 'a', 'long');
 INSERT INTO rc.short VALUES (33, 'a', 'ok') RETURNING *;
@@ -141,7 +144,9 @@ SELECT idflow.actor();
 SET idflow.notice = off;
 INSERT INTO rc.doc (id, title) VALUES (40, 'checked'), (41, ''), (42, 'generated') RETURNING id, title, size;
 INSERT INTO rc.doc (id, title) VALUES (43, ''), (44, 'x');
--- but not past a view's CHECK OPTION, of which an apply knows nothing
+-- but not past the policies of what RETURNING shows
+INSERT INTO rc.doc (id, tenant, title) VALUES (45, 'a', 'x'), (46, 'c', 'x') RETURNING id;
+-- nor past a view's CHECK OPTION, of which an apply knows nothing
 INSERT INTO rc.short VALUES (45, 'a', 'ok'), (46, 'a', 'too long');
 
 \c :home :me

@@ -226,11 +226,11 @@ check_foreign_keys(Request *req, Relation rel, TupleTableSlot *slot, Bitmapset *
  * in that order, as core does it for a row that it writes.  Uses what the
  * running statement has of the table; without that, something made for this
  * row, which knows no policies.  Without strict only the generated columns are
- * computed.
+ * computed, and with policies those are asked.
  */
 static void
 check_row(Relation rel, ResultRelInfo *rri, EState *estate, TupleTableSlot *slot,
-		  CmdType operation, bool direct_leaf, bool strict)
+		  CmdType operation, bool direct_leaf, bool strict, bool policies)
 {
 	TupleConstr *constr = RelationGetDescr(rel)->constr;
 	EState	   *own = NULL;
@@ -245,7 +245,7 @@ check_row(Relation rel, ResultRelInfo *rri, EState *estate, TupleTableSlot *slot
 	}
 	if (constr && constr->has_generated_stored)
 		ExecComputeStoredGenerated(rri, estate, slot, operation);
-	if (strict && rri->ri_WithCheckOptions != NIL)
+	if (policies && rri->ri_WithCheckOptions != NIL)
 		ExecWithCheckOptions(operation == CMD_UPDATE ? WCO_RLS_UPDATE_CHECK : WCO_RLS_INSERT_CHECK,
 							 rri, slot, estate);
 	if (strict && constr)
@@ -284,7 +284,7 @@ check_proposed(Relation rel, StatementInfo *info, TupleTableSlot *new)
 {
 	if (!has_other_triggers(rel, CMD_INSERT))
 		check_row(rel, info->rri, wrapper_estate(info->wrapper), new, CMD_INSERT,
-				  rel->rd_rel->relispartition && info->named == RelationGetRelid(rel), true);
+				  rel->rd_rel->relispartition && info->named == RelationGetRelid(rel), true, true);
 }
 
 /*
@@ -326,12 +326,15 @@ take_tried(Change *change, Relation rel, HeapTuple row, TupleTableSlot *slot, bo
 }
 
 /*
- * A view's CHECK OPTION, on the row as the table would have it.  Only the
- * statement knows it, and an apply doesn't ask again.
+ * What only the statement knows, and an apply doesn't ask again, on the row as
+ * the table would have it: a view's CHECK OPTION, and, with policies, those
+ * that RETURNING or the view's owner brings along.
  */
 static void
-check_view(Change *change, Relation rel, StatementInfo *info, TupleTableSlot *new, HeapTuple tried)
+check_options(Change *change, Relation rel, StatementInfo *info, TupleTableSlot *new,
+			  HeapTuple tried, bool policies)
 {
+	EState	   *estate;
 	TupleTableSlot *slot = new;
 
 	if (info->rri == NULL)
@@ -352,7 +355,12 @@ check_view(Change *change, Relation rel, StatementInfo *info, TupleTableSlot *ne
 		ExecForceStoreHeapTuple(ExecCopySlotHeapTuple(new), slot, true);
 		take_tried(change, rel, tried, slot, false);
 	}
-	ExecWithCheckOptions(WCO_VIEW_CHECK, info->rri, slot, wrapper_estate(info->wrapper));
+	estate = wrapper_estate(info->wrapper);
+	if (policies)
+		ExecWithCheckOptions(change->operation == CMD_UPDATE ?
+							 WCO_RLS_UPDATE_CHECK : WCO_RLS_INSERT_CHECK,
+							 info->rri, slot, estate);
+	ExecWithCheckOptions(WCO_VIEW_CHECK, info->rri, slot, estate);
 	if (tried)
 		ExecDropSingleTupleTableSlot(slot);
 }
@@ -412,6 +420,8 @@ draft_check(Request *req, Change *change, Relation rel, StatementInfo *info,
 	EState	   *estate = rri ? wrapper_estate(info->wrapper) : NULL;
 	bool		strict = statement_rows() < setting_check_limit;
 	bool		others;
+	bool		shown;
+	bool		policies = false;
 	HeapTuple	tried = NULL;
 
 	if (info)
@@ -419,27 +429,32 @@ draft_check(Request *req, Change *change, Relation rel, StatementInfo *info,
 	if (change->operation == CMD_DELETE)
 		return false;
 
+	/* the policies of what RETURNING shows are not put off */
+	shown = rri && rri->ri_projectReturning && rri->ri_WithCheckOptions != NIL;
+
 	/*
 	 * Policies are asked as the statement would ask them, or, where that is
 	 * not at hand or asks for another role's, by trying.
 	 */
 	others = has_other_triggers(rel, change->operation);
-	if (strict &&
+	if ((strict || (shown && others)) &&
 		(others || row_moves(rel, change, new) ||
 		 ((rri == NULL || OidIsValid(info->as_user)) &&
 		  check_enable_rls(change->target, InvalidOid, true) == RLS_ENABLED)))
 	{
 		/* with what the request drafted before, since it may be built upon */
 		tried = apply_try(req, lappend(list_copy(request_changes(req)), change));
+		policies = true;
 		if (tried && RelationGetDescr(rel)->constr && RelationGetDescr(rel)->constr->has_generated_stored)
 			take_tried(change, rel, tried, new, true);
 	}
 	else if (strict || (rri && !others))
 		check_row(rel, rri, estate, new, change->operation,
-				  rel->rd_rel->relispartition && change->target == RelationGetRelid(rel), strict);
+				  rel->rd_rel->relispartition && change->target == RelationGetRelid(rel),
+				  strict, strict || shown);
 	if (strict && tried == NULL)
 		check_foreign_keys(req, rel, new, touched);
 	if (info)
-		check_view(change, rel, info, new, tried);
+		check_options(change, rel, info, new, tried, policies);
 	return tried != NULL;
 }
