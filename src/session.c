@@ -76,6 +76,22 @@ entry_commit(Entry *stack, SubTransactionId subid, SubTransactionId parent)
 		e->subid = parent;
 }
 
+/* The same for newest requests, of which the parent needs one per actor. */
+static void
+newest_commit(SubTransactionId subid, SubTransactionId parent)
+{
+	entry_commit(newest, subid, parent);
+	while (newest && newest->up && newest->up->subid == newest->subid &&
+		   strcmp(newest->up->text, newest->text) == 0)
+	{
+		Entry	   *older = newest->up;
+
+		newest->up = older->up;
+		pfree(older->text);
+		pfree(older);
+	}
+}
+
 /*
  * remember_session: move a newest request to the session's list.  Runs after
  * the commit, so it must not fail: it works with malloc and forgets instead.
@@ -160,7 +176,7 @@ session_subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 	{
 		entry_commit(collecting, mySubid, parentSubid);
 		entry_commit(bypass, mySubid, parentSubid);
-		entry_commit(newest, mySubid, parentSubid);
+		newest_commit(mySubid, parentSubid);
 		notice_hand_up(mySubid, parentSubid);
 	}
 }
