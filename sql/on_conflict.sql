@@ -47,6 +47,8 @@ INSERT INTO oc.stock VALUES (9, 'b', 1) ON CONFLICT (id) DO NOTHING;
 INSERT INTO oc.stock VALUES (3, 'c', 30) ON CONFLICT DO NOTHING RETURNING *;
 INSERT INTO oc.stock VALUES (3, 'z', 30) ON CONFLICT (id) DO NOTHING RETURNING *;
 INSERT INTO oc.stock VALUES (9, 'c', 30) ON CONFLICT (id) DO NOTHING RETURNING *;
+-- the key that ON CONFLICT is about decides, whichever others are asked for too
+INSERT INTO oc.stock VALUES (3, 'c', 30) ON CONFLICT (code) DO NOTHING RETURNING *;
 INSERT INTO oc.stock VALUES (3, 'c', 30) ON CONFLICT (id) DO UPDATE SET n = 30;
 -- the same key twice in one statement
 INSERT INTO oc.stock VALUES (7, 'e', 1), (7, 'e', 2) ON CONFLICT DO NOTHING RETURNING *;

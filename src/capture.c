@@ -388,7 +388,7 @@ gate_capture(Relation rel, CmdType operation, TupleTableSlot *old, TupleTableSlo
 	}
 	change_add(req, change);
 	pending_keys_add(req, change, rel, new, touched, old ? &old->tts_tid : NULL,
-					 !tried);
+					 info->rri ? info->rri->ri_onConflictArbiterIndexes : NIL, !tried);
 	change_store(req, change);
 
 	if (strcmp(req->state, "draft") != 0 || collecting_request() == 0 || applying_request)

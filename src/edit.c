@@ -153,7 +153,7 @@ check_again(Request *req, Change *change, Relation rel)
 	/* in a partitioned table the leaf's indexes hold the keys, as at first */
 	if (rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
 		pending_keys_add(req, change, rel, new, touched, old ? &old->tts_tid : NULL,
-						 !tried);
+						 NIL, !tried);
 	restore_user(&save);
 	if (old)
 		ExecDropSingleTupleTableSlot(old);

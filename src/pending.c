@@ -43,6 +43,7 @@ typedef struct PendingKey
 	bool		generated;		/* no two rows get the same: not held */
 	bool		chosen;			/* a value that is usually generated so */
 	bool		has_null;
+	bool		decides;		/* others hold it, and are asked before the rest */
 	int64		digest;
 	Datum		values[INDEX_MAX_KEYS];
 	bool		nulls[INDEX_MAX_KEYS];
@@ -304,6 +305,15 @@ hold_contended_key(Request *req, Change *change, PendingKey *key)
 	store_end(&save);
 }
 
+static void
+fill_row(StoreRow *row, Request *req, Change *change, PendingKey *key)
+{
+	row_clear(row);
+	row_set(row, PK_DIGEST, Int64GetDatum(key->digest));
+	row_set(row, PK_REQUEST, Int64GetDatum(req->id));
+	row_set(row, PK_SEQ, Int32GetDatum(change->seq));
+}
+
 /*
  * A draft whose key a sequence gave doesn't hold it.  Whoever gives such a value
  * himself may have it from there, like a mapper that takes a row which its
@@ -342,10 +352,7 @@ hold_key(Request *req, Change *change, PendingKey *key)
 {
 	StoreRow	row;
 
-	row_clear(&row);
-	row_set(&row, PK_DIGEST, Int64GetDatum(key->digest));
-	row_set(&row, PK_REQUEST, Int64GetDatum(req->id));
-	row_set(&row, PK_SEQ, Int32GetDatum(change->seq));
+	fill_row(&row, req, change, key);
 
 	/*
 	 * Somebody may take the key between the look and the insert: then the
@@ -357,11 +364,31 @@ hold_key(Request *req, Change *change, PendingKey *key)
 		hold_contended_key(req, change, key);
 }
 
+static bool
+key_is_taken(Request *req, Change *change, PendingKey *key)
+{
+	StoreRow	row;
+
+	fill_row(&row, req, change, key);
+	return store_key_taken(&pending_table, &row);
+}
+
+/* Hold one key, if no draft has it in any way, and say so in the change. */
+static void
+take_key(Request *req, Change *change, PendingKey *key)
+{
+	hold_key(req, change, key);
+	if (key->chosen)
+		check_chosen_key(req, change, key);
+	change->held[change->nheld++] = key->digest;
+}
+
 /*
  * pending_keys_add: hold the unique keys of the row that a draft makes.  With
  * check_live, error as the table itself would if a live row has one of them.
  * touched: attribute numbers that an UPDATE changes, NULL for a new row; self:
- * the row being updated.
+ * the row being updated.  first: indexes by which ON CONFLICT arbitrates; if
+ * one of their keys is asked for, that is the answer, and no other key's.
  *
  * The keys are taken first and live rows looked at afterwards.  In the other
  * order another request's row could be written, and its keys let go, between
@@ -369,7 +396,7 @@ hold_key(Request *req, Change *change, PendingKey *key)
  */
 void
 pending_keys_add(Request *req, Change *change, Relation rel, TupleTableSlot *slot,
-				 Bitmapset *touched, ItemPointer self, bool check_live)
+				 Bitmapset *touched, ItemPointer self, List *first, bool check_live)
 {
 	Bitmapset  *written;
 	List	   *indexes;
@@ -446,12 +473,18 @@ pending_keys_add(Request *req, Change *change, Relation rel, TupleTableSlot *slo
 	{
 		PendingKey *key = lfirst(lc);
 
-		if (key->generated)
-			continue;
-		hold_key(req, change, key);
-		if (key->chosen)
-			check_chosen_key(req, change, key);
-		change->held[change->nheld++] = key->digest;
+		key->decides = !key->generated &&
+			list_member_oid(first, RelationGetRelid(key->index)) &&
+			key_is_taken(req, change, key);
+		if (key->decides)
+			take_key(req, change, key);
+	}
+	foreach(lc, keys)
+	{
+		PendingKey *key = lfirst(lc);
+
+		if (!key->generated && !key->decides)
+			take_key(req, change, key);
 	}
 	change_store_held(req, change);
 	foreach(lc, check_live ? keys : NIL)
