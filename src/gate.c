@@ -111,8 +111,12 @@ capture_unless_conflict(Relation rel, TupleTableSlot *new, const char *workflow,
 		PG_END_TRY();
 		if (error == NULL)
 			return CONFLICT_NONE;
-		if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION ||
-			!conflict_arbitrates(info, error->constraint_name))
+		if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)
+			ReThrowError(error);
+		/* somebody drafted a key at the same moment; the next try says which */
+		if (pending_key_raced(error))
+			continue;
+		if (!conflict_arbitrates(info, error->constraint_name))
 			ReThrowError(error);
 		if (!again)
 			continue;

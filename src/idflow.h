@@ -374,6 +374,7 @@ extern List *governed_changes(Request *req);
 /* pending.c */
 extern void pending_keys_add(Request *req, Change *change, Relation rel, TupleTableSlot *slot,
 							 Bitmapset *touched, ItemPointer self, List *first, bool check_live);
+extern bool pending_key_raced(ErrorData *error);
 extern void pending_keys_drop(Request *req, int seq);
 extern bool pending_key_of_request(int64 request, Oid indexid, int nkeys,
 								   Oid *types, Oid *collations, Datum *values);

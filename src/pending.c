@@ -384,6 +384,17 @@ take_key(Request *req, Change *change, PendingKey *key)
 }
 
 /*
+ * pending_key_raced: whether a unique violation is that of two drafts that
+ * took a key at the same moment, without telling which key.
+ */
+bool
+pending_key_raced(ErrorData *error)
+{
+	return error->schema_name && strcmp(error->schema_name, "idflow") == 0 &&
+		error->table_name && strcmp(error->table_name, "pending_key") == 0;
+}
+
+/*
  * pending_keys_add: hold the unique keys of the row that a draft makes.  With
  * check_live, error as the table itself would if a live row has one of them.
  * touched: attribute numbers that an UPDATE changes, NULL for a new row; self:
