@@ -67,7 +67,8 @@ for my $line (split /\n/, $section // '')
 # ------------------------------------------------------------ the database
 
 my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
+# As an application's database is; some drivers give bytes for text in SQL_ASCII.
+$node->init(extra => [ '--encoding=UTF8', '--locale=C.UTF-8' ]);
 # JDBC knows no unix sockets.
 $node->append_conf('postgresql.conf', "listen_addresses = '127.0.0.1'\nfsync = off\nlog_statement = all\n");
 $node->start;
