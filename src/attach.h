@@ -67,7 +67,7 @@ extern void drop_truncate_triggers(List *relids);
 extern Oid	gate_function_oid(void);
 extern Oid	truncate_function_oid(void);
 extern bool trigger_is_gate(Trigger *trigger);
-extern bool trigger_is_known_gate(Trigger *trigger);
+extern bool has_gate(TriggerDesc *triggers);
 extern const char *trigger_workflow(Trigger *trigger);
 extern int16 operation_trigger_event(CmdType operation);
 

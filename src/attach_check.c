@@ -59,6 +59,15 @@ operation_name(CmdType operation)
 }
 
 /*
+ * The privilege that an operation takes.
+ */
+AclMode
+operation_privilege(CmdType operation)
+{
+	return operation == CMD_INSERT ? ACL_INSERT : operation == CMD_UPDATE ? ACL_UPDATE : ACL_DELETE;
+}
+
+/*
  * The operation of a name, upper or lower case.  Errors if there is none.
  */
 static CmdType

@@ -47,7 +47,7 @@ static uint32 changes_seen = 0;
 
 /*
  * layout_unbind: a relation changed, or with InvalidOid anything may have.
- * Called by the relcache callback of image.c.
+ * Called by the relcache callback of layout.c.
  */
 void
 layout_unbind(Oid relid)

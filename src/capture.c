@@ -76,8 +76,7 @@ layout_positions(Layout *layout, Bitmapset *attnums)
 static Oid
 target_of(Relation rel, CmdType operation, StatementInfo *info)
 {
-	AclMode		mode = operation == CMD_INSERT ? ACL_INSERT :
-		operation == CMD_UPDATE ? ACL_UPDATE : ACL_DELETE;
+	AclMode		mode = operation_privilege(operation);
 	Oid			result = RelationGetRelid(rel);
 	ListCell   *lc;
 

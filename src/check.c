@@ -221,6 +221,27 @@ check_foreign_keys(Request *req, Relation rel, TupleTableSlot *slot, Bitmapset *
 	}
 }
 
+/* What an executor has of a table, made for one row; the caller frees *estate. */
+static ResultRelInfo *
+own_executor(Relation rel, EState **estate)
+{
+	ResultRelInfo *rri;
+
+	*estate = CreateExecutorState();
+	rri = makeNode(ResultRelInfo);
+	InitResultRelInfo(rri, rel, 0, NULL, 0);
+	return rri;
+}
+
+/* The policies that the running statement brings along. */
+static void
+check_policies(ResultRelInfo *rri, EState *estate, TupleTableSlot *slot, CmdType operation)
+{
+	if (rri->ri_WithCheckOptions != NIL)
+		ExecWithCheckOptions(operation == CMD_UPDATE ? WCO_RLS_UPDATE_CHECK : WCO_RLS_INSERT_CHECK,
+							 rri, slot, estate);
+}
+
 /*
  * Generated columns, row-level security, NOT NULL, CHECK and partition bounds,
  * in that order, as core does it for a row that it writes.  Uses what the
@@ -239,15 +260,13 @@ check_row(Relation rel, ResultRelInfo *rri, EState *estate, TupleTableSlot *slot
 	{
 		if (constr == NULL && !direct_leaf)
 			return;
-		estate = own = CreateExecutorState();
-		rri = makeNode(ResultRelInfo);
-		InitResultRelInfo(rri, rel, 0, NULL, 0);
+		rri = own_executor(rel, &own);
+		estate = own;
 	}
 	if (constr && constr->has_generated_stored)
 		ExecComputeStoredGenerated(rri, estate, slot, operation);
-	if (policies && rri->ri_WithCheckOptions != NIL)
-		ExecWithCheckOptions(operation == CMD_UPDATE ? WCO_RLS_UPDATE_CHECK : WCO_RLS_INSERT_CHECK,
-							 rri, slot, estate);
+	if (policies)
+		check_policies(rri, estate, slot, operation);
 	if (strict && constr)
 		ExecConstraints(rri, slot, estate);
 	if (strict && direct_leaf)
@@ -256,22 +275,24 @@ check_row(Relation rel, ResultRelInfo *rri, EState *estate, TupleTableSlot *slot
 		FreeExecutorState(own);
 }
 
-/* Whether an UPDATE takes a row to another partition, or to none. */
+/*
+ * Whether an UPDATE takes a row to another partition, or to none.  rri and
+ * estate as for check_row().
+ */
 static bool
-row_moves(Relation rel, Change *change, TupleTableSlot *new)
+row_moves(Relation rel, ResultRelInfo *rri, EState *estate, Change *change, TupleTableSlot *new)
 {
-	EState	   *estate;
-	ResultRelInfo *rri;
+	EState	   *own = NULL;
 	bool		fits;
 
 	if (change->operation != CMD_UPDATE || !rel->rd_rel->relispartition ||
 		change->target == RelationGetRelid(rel))
 		return false;
-	estate = CreateExecutorState();
-	rri = makeNode(ResultRelInfo);
-	InitResultRelInfo(rri, rel, 0, NULL, 0);
-	fits = ExecPartitionCheck(rri, new, estate, false);
-	FreeExecutorState(estate);
+	if (rri == NULL)
+		rri = own_executor(rel, &own);
+	fits = ExecPartitionCheck(rri, new, own ? own : estate, false);
+	if (own)
+		FreeExecutorState(own);
 	return !fits;
 }
 
@@ -357,9 +378,7 @@ check_options(Change *change, Relation rel, StatementInfo *info, TupleTableSlot 
 	}
 	estate = wrapper_estate(info->wrapper);
 	if (policies)
-		ExecWithCheckOptions(change->operation == CMD_UPDATE ?
-							 WCO_RLS_UPDATE_CHECK : WCO_RLS_INSERT_CHECK,
-							 info->rri, slot, estate);
+		check_policies(info->rri, estate, slot, change->operation);
 	ExecWithCheckOptions(WCO_VIEW_CHECK, info->rri, slot, estate);
 	if (tried)
 		ExecDropSingleTupleTableSlot(slot);
@@ -373,8 +392,7 @@ check_options(Change *change, Relation rel, StatementInfo *info, TupleTableSlot 
 static void
 check_own_rights(Change *change, StatementInfo *info)
 {
-	AclMode		mode = change->operation == CMD_INSERT ? ACL_INSERT :
-		change->operation == CMD_UPDATE ? ACL_UPDATE : ACL_DELETE;
+	AclMode		mode = operation_privilege(change->operation);
 	Oid			roleid = GetUserId();
 	Image	   *image = change->operation == CMD_DELETE ? NULL : change->new_image;
 	bool		enough;
@@ -438,7 +456,7 @@ draft_check(Request *req, Change *change, Relation rel, StatementInfo *info,
 	 */
 	others = has_other_triggers(rel, change->operation);
 	if ((strict || (shown && others)) &&
-		(others || row_moves(rel, change, new) ||
+		(others || row_moves(rel, rri, estate, change, new) ||
 		 ((rri == NULL || OidIsValid(info->as_user)) &&
 		  check_enable_rls(change->target, InvalidOid, true) == RLS_ENABLED)))
 	{

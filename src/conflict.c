@@ -106,7 +106,6 @@ conflict_look(StatementInfo *info, Relation rel, TupleTableSlot *new)
 	}
 
 	check_visible(estate, rel, &tid);
-	wrapper_conflicting(info->wrapper);
 	return CONFLICT_NOTHING;
 }
 

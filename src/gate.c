@@ -94,7 +94,10 @@ capture_unless_conflict(Relation rel, TupleTableSlot *new, const char *workflow,
 		SubXact		sub;
 
 		if (verdict == CONFLICT_NOTHING)
+		{
 			check_proposed(rel, info, new);
+			wrapper_conflicting(info->wrapper);
+		}
 		if (verdict != CONFLICT_NONE)
 			return verdict;
 
@@ -143,9 +146,10 @@ idflow_gate(PG_FUNCTION_ARGS)
 	const char *workflow;
 	StatementInfo info;
 	Wrapper    *wrapper;
-	ResultRelInfo *rri;
+	ResultRelInfo *rri = NULL;
 	ConflictVerdict verdict = CONFLICT_NONE;
 	bool		bypassed;
+	bool		on_conflict;
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		ereport(ERROR,
@@ -188,7 +192,7 @@ idflow_gate(PG_FUNCTION_ARGS)
 	loaded_by_gate();
 	wrapper = wrapper_running(rel, &rri);
 	if (wrapper && operation != CMD_INSERT &&
-		wrapper_seen(wrapper, operation, rel, &trigdata->tg_trigtuple->t_self))
+		wrapper_seen(wrapper, rel, &trigdata->tg_trigtuple->t_self))
 		return PointerGetDatum(NULL);
 
 	/* an UPDATE that touches nothing is no change */
@@ -197,7 +201,7 @@ idflow_gate(PG_FUNCTION_ARGS)
 										trigdata->tg_trigslot, trigdata->tg_newslot)))
 		return PointerGetDatum(result);
 
-	statement_info(rel, &info);
+	statement_info(rel, wrapper, rri, &info);
 	if (is_row_movement(rel, operation, &info))
 		return PointerGetDatum(result);
 
@@ -225,17 +229,19 @@ idflow_gate(PG_FUNCTION_ARGS)
 	if (operation == CMD_UPDATE)
 		new->tts_tid = trigdata->tg_trigtuple->t_self;
 
+	on_conflict = operation == CMD_INSERT && wrapper &&
+		wrapper_on_conflict(wrapper) != ONCONFLICT_NONE;
 	if (bypassed)
 	{
 		/* a row that ON CONFLICT doesn't insert is no change */
-		if (operation == CMD_INSERT && wrapper && wrapper_on_conflict(wrapper) != ONCONFLICT_NONE)
+		if (on_conflict)
 			verdict = conflict_look(&info, rel, new);
 		if (verdict == CONFLICT_NONE)
 			record_bypass(rel, operation, old, new, workflow, &info);
 	}
 	else
 	{
-		if (operation == CMD_INSERT && wrapper && wrapper_on_conflict(wrapper) != ONCONFLICT_NONE)
+		if (on_conflict)
 			verdict = capture_unless_conflict(rel, new, workflow, &info);
 		else
 			gate_capture(rel, operation, old, new, workflow, &info);

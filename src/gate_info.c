@@ -43,7 +43,6 @@ static Oid	trigger_function_oid(const char *name, Oid *cached, bool missing_ok);
 static Node *trigger_when(Oid trigger_oid, Oid *relid);
 static Node *split_when(Node *when, List **columns);
 static bool mark_old_vars(Node *node, void *context);
-static bool has_gate(Relation rel);
 
 PG_FUNCTION_INFO_V1(idflow_gate_condition);
 PG_FUNCTION_INFO_V1(idflow_gate_columns);
@@ -117,27 +116,26 @@ truncate_function_oid(void)
 }
 
 /*
- * trigger_is_known_gate: as trigger_is_gate(), in any database: where there is
- * no extension no trigger is a gate.
- */
-bool
-trigger_is_known_gate(Trigger *trigger)
-{
-	if (!TRIGGER_FOR_ROW(trigger->tgtype) || !TRIGGER_FOR_BEFORE(trigger->tgtype))
-		return false;
-	return OidIsValid(trigger_function_oid("gate", &gate_function, true)) &&
-		trigger_is_gate(trigger);
-}
-
-/*
- * Is the trigger a gate?
+ * trigger_is_gate: also in a database without the extension, where none is.
  */
 bool
 trigger_is_gate(Trigger *trigger)
 {
-	return trigger->tgfoid == gate_function_oid() &&
-		TRIGGER_FOR_ROW(trigger->tgtype) &&
-		TRIGGER_FOR_BEFORE(trigger->tgtype);
+	return TRIGGER_FOR_ROW(trigger->tgtype) && TRIGGER_FOR_BEFORE(trigger->tgtype) &&
+		OidIsValid(trigger_function_oid("gate", &gate_function, true)) &&
+		trigger->tgfoid == gate_function;
+}
+
+/*
+ * has_gate: whether there is a gate, on or off, among a table's triggers, which may be NULL.
+ */
+bool
+has_gate(TriggerDesc *triggers)
+{
+	for (int i = 0; triggers && i < triggers->numtriggers; i++)
+		if (trigger_is_gate(&triggers->triggers[i]))
+			return true;
+	return false;
 }
 
 /*
@@ -334,22 +332,6 @@ idflow_gate_columns(PG_FUNCTION_ARGS)
 }
 
 /*
- * Has the table any gate, on or off?
- */
-static bool
-has_gate(Relation rel)
-{
-	int			n = rel->trigdesc ? rel->trigdesc->numtriggers : 0;
-
-	for (int i = 0; i < n; i++)
-	{
-		if (trigger_is_gate(&rel->trigdesc->triggers[i]))
-			return true;
-	}
-	return false;
-}
-
-/*
  * idflow.refuse_truncate() RETURNS trigger
  *
  * TRUNCATE fires no row trigger, so it would empty a table past its gates.
@@ -366,7 +348,7 @@ idflow_refuse_truncate(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("idflow.refuse_truncate() must be called as a trigger")));
 
-	if (!has_gate(trigdata->tg_relation))
+	if (!has_gate(trigdata->tg_relation->trigdesc))
 		return PointerGetDatum(NULL);
 
 	ereport(ERROR,

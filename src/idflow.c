@@ -56,6 +56,8 @@ typedef struct QueryFrame
 	PlannedStmt *stmt;
 	QueryDesc  *query;			/* NULL for a utility statement */
 	struct Wrapper *running;	/* its ModifyTable at work; see wrapper.c */
+	struct QueryFrame *outer;	/* what was before it ... */
+	int			outer_depth;
 } QueryFrame;
 
 static QueryFrame *query_frames = NULL;
@@ -226,6 +228,26 @@ look_for_loading_end(void)
 }
 
 static void
+frame_enter(QueryFrame *frame, PlannedStmt *stmt, QueryDesc *query)
+{
+	frame->stmt = stmt;
+	frame->query = query;
+	frame->running = NULL;
+	frame->outer = query_frames;
+	frame->outer_depth = depth;
+	query_frames = frame;
+	depth++;
+}
+
+/* Also after an error, when frames further in may never have been left. */
+static void
+frame_leave(QueryFrame *frame)
+{
+	query_frames = frame->outer;
+	depth = frame->outer_depth;
+}
+
+static void
 idflow_executor_start(QueryDesc *queryDesc, int eflags)
 {
 	if (prev_executor_start)
@@ -243,16 +265,9 @@ static void
 idflow_executor_run(EXECUTOR_RUN_ARGS)
 {
 	QueryFrame	frame;
-	QueryFrame *save_frames = query_frames;
-	int			save_depth;
 
 	look_for_loading_end();
-	save_depth = depth;
-	frame.stmt = queryDesc->plannedstmt;
-	frame.query = queryDesc;
-	frame.running = NULL;
-	query_frames = &frame;
-	depth++;
+	frame_enter(&frame, queryDesc->plannedstmt, queryDesc);
 	PG_TRY();
 	{
 		if (prev_executor_run)
@@ -262,8 +277,7 @@ idflow_executor_run(EXECUTOR_RUN_ARGS)
 	}
 	PG_FINALLY();
 	{
-		query_frames = save_frames;
-		depth = save_depth;
+		frame_leave(&frame);
 	}
 	PG_END_TRY();
 }
@@ -276,17 +290,10 @@ static void
 idflow_executor_finish(QueryDesc *queryDesc)
 {
 	QueryFrame	frame;
-	QueryFrame *save_frames = query_frames;
-	int			save_depth;
 
 	if (queryDesc->plannedstmt == loading_stmt)
 		loading_statement_end();
-	save_depth = depth;
-	frame.stmt = queryDesc->plannedstmt;
-	frame.query = queryDesc;
-	frame.running = NULL;
-	query_frames = &frame;
-	depth++;
+	frame_enter(&frame, queryDesc->plannedstmt, queryDesc);
 	PG_TRY();
 	{
 		if (prev_executor_finish)
@@ -296,8 +303,7 @@ idflow_executor_finish(QueryDesc *queryDesc)
 	}
 	PG_FINALLY();
 	{
-		query_frames = save_frames;
-		depth = save_depth;
+		frame_leave(&frame);
 	}
 	PG_END_TRY();
 
@@ -326,17 +332,10 @@ idflow_process_utility(PlannedStmt *pstmt, const char *queryString,
 					   DestReceiver *dest, QueryCompletion *qc)
 {
 	QueryFrame	frame;
-	QueryFrame *save_frames = query_frames;
-	int			save_depth;
 
 	apply_check_utility(pstmt->utilityStmt);
 	look_for_loading_end();
-	save_depth = depth;
-	frame.stmt = pstmt;
-	frame.query = NULL;
-	frame.running = NULL;
-	query_frames = &frame;
-	depth++;
+	frame_enter(&frame, pstmt, NULL);
 	PG_TRY();
 	{
 		if (prev_process_utility)
@@ -348,8 +347,7 @@ idflow_process_utility(PlannedStmt *pstmt, const char *queryString,
 	}
 	PG_FINALLY();
 	{
-		query_frames = save_frames;
-		depth = save_depth;
+		frame_leave(&frame);
 	}
 	PG_END_TRY();
 

@@ -344,6 +344,7 @@ extern void change_drop(Request *req, int seq);
 extern List *request_changes(Request *req);
 extern List *changes_on_row(Request *req, Change *like);
 extern const char *operation_name(CmdType operation);
+extern AclMode operation_privilege(CmdType operation);
 extern char *image_digests(Request *req);
 extern void json_digests(JsonbParseState **state, Request *req);
 

@@ -13,5 +13,6 @@ extern void plan_keep(Oid relid, const char *name, SPIPlanPtr plan);
 extern char *operator_sql(Oid oprid);
 extern char *equality_operator(Oid type);
 extern char *table_sql(Relation rel, bool with_only);
+extern char *alias_for(Relation rel);
 
 #endif

@@ -64,7 +64,6 @@ extern DraftSet *draft_set(Relation rel, int64 request);
 extern DraftRow *draft_of_key(DraftSet *set, const char *key);
 extern char *key_of_row(DraftSet *set, Datum *values, bool *nulls);
 extern SPIPlanPtr find_plan(Relation rel, Bitmapset *columns, Bitmapset *key);
-extern char *alias_for(Relation rel);
 
 /* preview.c */
 extern int64 preview_only_draft(Relation rel, Datum *values, bool *nulls);

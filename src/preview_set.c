@@ -185,21 +185,6 @@ value_from_text(Form_pg_attribute att, const char *text)
 }
 
 /*
- * alias_for: a name for the table in a statement that none of its columns has:
- * a column of that name would be taken for the row.
- */
-char *
-alias_for(Relation rel)
-{
-	char	   *alias = palloc(NAMEDATALEN);
-
-	strlcpy(alias, "t", NAMEDATALEN);
-	while (get_attnum(RelationGetRelid(rel), alias) != InvalidAttrNumber)
-		strlcat(alias, "_", NAMEDATALEN);
-	return alias;
-}
-
-/*
  * find_plan: the statement that finds a row by the columns of a key, whose
  * values are its arguments in the order of their numbers.  It yields the given
  * columns, or the row as one value if there are none.

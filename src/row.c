@@ -164,6 +164,21 @@ table_sql(Relation rel, bool with_only)
 }
 
 /*
+ * alias_for: a name for the table in a statement that none of its columns has:
+ * a column of that name would be taken for the row.
+ */
+char *
+alias_for(Relation rel)
+{
+	char	   *alias = palloc(NAMEDATALEN);
+
+	strlcpy(alias, "t", NAMEDATALEN);
+	while (get_attnum(RelationGetRelid(rel), alias) != InvalidAttrNumber)
+		strlcat(alias, "_", NAMEDATALEN);
+	return alias;
+}
+
+/*
  * The lock that writing a change takes on its row: as PostgreSQL itself, an
  * UPDATE that leaves the keys alone doesn't exclude those who insert rows that
  * refer to the row.
@@ -232,11 +247,8 @@ row_find(Relation rel, Change *change, bool lock)
 	{
 		StringInfoData sql;
 		Oid		   *types = palloc(key->n * sizeof(Oid));
-		char		alias[NAMEDATALEN] = "t";
+		char	   *alias = alias_for(rel);
 
-		/* a column of the alias' name would be taken for the row */
-		while (get_attnum(RelationGetRelid(rel), alias) != InvalidAttrNumber)
-			strlcat(alias, "_", sizeof(alias));
 		initStringInfo(&sql);
 		appendStringInfo(&sql, "SELECT %s, %s.ctid, %s.tableoid FROM %s %s WHERE ",
 						 alias, alias, alias, table_sql(rel, true), alias);

@@ -93,9 +93,10 @@ look_at_plan(Plan *plan, PlannedStmt *stmt, Relation rel, List *ancestors, State
 
 /*
  * statement_info: what is known of the statement that fired a trigger on rel.
+ * wrapper and rri are what wrapper_running() has found.
  */
 void
-statement_info(Relation rel, StatementInfo *info)
+statement_info(Relation rel, Wrapper *wrapper, ResultRelInfo *rri, StatementInfo *info)
 {
 	PlannedStmt *stmt = executing_statement();
 	List	   *ancestors = rel->rd_rel->relispartition ?
@@ -104,7 +105,8 @@ statement_info(Relation rel, StatementInfo *info)
 
 	memset(info, 0, sizeof(StatementInfo));
 	info->named = RelationGetRelid(rel);
-	info->wrapper = wrapper_running(rel, &info->rri);
+	info->wrapper = wrapper;
+	info->rri = rri;
 	if (stmt == NULL)
 		return;
 	if (stmt->commandType == CMD_UTILITY)

@@ -19,7 +19,7 @@ typedef struct StatementInfo
 	bool		view_check;		/* through a view with CHECK OPTION */
 } StatementInfo;
 
-extern void statement_info(Relation rel, StatementInfo *info);
+extern void statement_info(Relation rel, Wrapper *wrapper, ResultRelInfo *rri, StatementInfo *info);
 
 /* check.c */
 extern void check_proposed(Relation rel, StatementInfo *info, TupleTableSlot *new);

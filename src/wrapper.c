@@ -177,20 +177,6 @@ fetch_wrapped(PlanState *state)
 
 /* ------------------------------------------------------------------ the start */
 
-static bool
-has_gate(ResultRelInfo *rri)
-{
-	TriggerDesc *desc = rri->ri_TrigDesc;
-
-	if (desc == NULL || !(desc->trig_insert_before_row || desc->trig_update_before_row ||
-						  desc->trig_delete_before_row))
-		return false;
-	for (int i = 0; i < desc->numtriggers; i++)
-		if (trigger_is_known_gate(&desc->triggers[i]))
-			return true;
-	return false;
-}
-
 /*
  * Whether a ModifyTable may meet a gate.  The partitions that it will insert
  * into are not known yet.
@@ -202,7 +188,7 @@ may_meet_gate(ModifyTableState *mtstate)
 
 	if (root->ri_RelationDesc->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
 		return true;
-	return has_gate(root);
+	return has_gate(root->ri_TrigDesc);
 }
 
 static void
@@ -398,7 +384,7 @@ refuse_second_time(Wrapper *w)
  * done here.
  */
 bool
-wrapper_seen(Wrapper *w, CmdType operation, Relation rel, ItemPointer tid)
+wrapper_seen(Wrapper *w, Relation rel, ItemPointer tid)
 {
 	DraftedRow	row;
 	bool		seen;

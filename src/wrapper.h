@@ -18,7 +18,7 @@ extern Plan *wrapper_plan(Wrapper *wrapper);
 extern CmdType wrapper_action(Wrapper *wrapper, CmdType event);
 extern OnConflictAction wrapper_on_conflict(Wrapper *wrapper);
 extern void wrapper_conflicting(Wrapper *wrapper);
-extern bool wrapper_seen(Wrapper *wrapper, CmdType operation, Relation rel, ItemPointer tid);
+extern bool wrapper_seen(Wrapper *wrapper, Relation rel, ItemPointer tid);
 extern void wrapper_drafted(Wrapper *wrapper, ResultRelInfo *rri, CmdType operation,
 							TupleTableSlot *old, TupleTableSlot *new);
 extern void wrapper_expect_update(Wrapper *wrapper, TupleTableSlot *slot);
