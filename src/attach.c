@@ -44,7 +44,7 @@ static bool workflow_has_gate(List *gates, const char *workflow, int *number);
 static int	next_number(Relation rel, List *gates);
 static char *gate_name(int number, const char *workflow, CmdType operation);
 static Workflow *workflow_for_attach(const char *name);
-static void check_expressions(Workflow *wf, Oid relid);
+static void check_expressions(Workflow *wf, Relation rel);
 static void drop_workflow_gates(List *gates, const char *workflow);
 static Datum oid_array_datum(List *oids);
 static void forget_gates_off(List *relids);
@@ -120,7 +120,7 @@ attach_workflow(const char *workflow, Oid relid, List *operations,
 	attach_check_target(rel, operations);
 	attach_check_columns(rel, operations, columns);
 	CheckTableNotInUse(rel, "attach");
-	check_expressions(wf, relid);
+	check_expressions(wf, rel);
 
 	relids = find_all_inheritors(relid, ShareRowExclusiveLock, NULL);
 
@@ -386,8 +386,9 @@ workflow_for_attach(const char *name)
  * request.
  */
 static void
-check_expressions(Workflow *wf, Oid relid)
+check_expressions(Workflow *wf, Relation rel)
 {
+	Oid			relid = RelationGetRelid(rel);
 	Oid			deployer = get_role_oid(wf->deployed_by, true);
 	ListCell   *lc;
 
@@ -422,6 +423,7 @@ check_expressions(Workflow *wf, Oid relid)
 								 psprintf("Actor of activity \"%s\"", activity->name));
 		}
 	}
+	attach_elements(wf, rel, deployer);
 }
 
 /* --------------------------------------------------------- idflow's tables */

@@ -5,6 +5,7 @@
  *
  * attach.c		  idflow.attach() and idflow.detach()
  * attach_check.c what may be attached to, and with which operations
+ * attach_element.c whether a workflow's elements fit a table
  * gate_create.c  making and dropping the triggers
  * gate_info.c	  reading gates back from the catalogs
  * require.c	  idflow.require_approval()
@@ -20,6 +21,8 @@
 #include "nodes/pg_list.h"
 #include "utils/rel.h"
 #include "utils/reltrigger.h"
+
+#include "idflow.h"
 
 /* Trigger names that begin so are idflow's. */
 #define GATE_PREFIX				"!idflow_"
@@ -70,5 +73,14 @@ extern bool trigger_is_gate(Trigger *trigger);
 extern bool has_gate(TriggerDesc *triggers);
 extern const char *trigger_workflow(Trigger *trigger);
 extern int16 operation_trigger_event(CmdType operation);
+
+/* attach_element.c */
+extern char *element_place(Workflow *wf, const DefinitionElement *element);
+extern void element_binding_fits(Workflow *wf, const DefinitionElement *element,
+								 const char *attribute, Relation rel);
+extern void element_expressions_fit(Workflow *wf, const DefinitionElement *element, Relation rel,
+									Oid deployer);
+extern void element_fits(Workflow *wf, const DefinitionElement *element, Relation rel, Oid deployer);
+extern void attach_elements(Workflow *wf, Relation rel, Oid deployer);
 
 #endif							/* IDFLOW_ATTACH_H */

@@ -232,10 +232,8 @@ task_act(int64 task, const char *verb, const char *comment, const char *to_actor
 				 errdetail("It is at revision %d, not %d.", req->revision, revision),
 				 errhint("Look at idflow.change_diff again and decide on what it says now.")));
 
-	event_moves(request_event(req, actor, via,
-							  template_transition_name(activity->template, req->activity_state, verb),
-							  comment),
-				req, to);
+	engine_move(req, template_transition_name(activity->template, req->activity_state, verb),
+				to, comment);
 
 	if (template_state_kind(to) == TEMPLATE_STATE_PENDING)
 	{
@@ -255,10 +253,7 @@ task_act(int64 task, const char *verb, const char *comment, const char *to_actor
 		refuse_foreign_claim(req, task, task_close(req, to, votes ? &vote : NULL), actor);
 		if (!votes)
 			request_participant(req, actor, true);
-		if (template_state_kind(to) == TEMPLATE_STATE_PROCEED)
-			engine_next(req);
-		else
-			request_close(req, strcmp(to, "Declined") == 0 ? "declined" : "aborted");
+		engine_leave(req);
 	}
 	request_write(req);
 	return req->state;

@@ -16,7 +16,6 @@ extern const char *require_authority_for(Request *req, const char *actor, const 
 extern Request *load_request(int64 id);
 extern void refuse_applying(Request *req);
 extern void require_own(Request *req, const char *actor, const char *what);
-extern void event_moves(Event *event, Request *req, const char *to);
 extern Datum request_done(Request *req);
 
 #endif

@@ -8,6 +8,8 @@
 #include "postgres.h"
 
 #include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 
 #include "definition.h"
@@ -21,6 +23,7 @@ static void add_message(Definition *def, bool is_error, int sqlstate, int line,
 static int	compare_lines(const ListCell *a, const ListCell *b);
 static WorkflowDefinition *build_workflow(DefinitionElement *element);
 static ActivityDefinition *build_activity(DefinitionElement *element);
+static void add_parts(WorkflowDefinition *workflow, DefinitionElement *element);
 
 /*
  * Declare the module's settings; called by _PG_init.
@@ -70,15 +73,12 @@ definition_read(const char *text, size_t len)
 
 	if (strcmp(root->name, "Workflow") == 0)
 		def->workflows = list_make1(build_workflow(root));
-	else
+	foreach(lc, root->children)
 	{
-		foreach(lc, root->children)
-		{
-			DefinitionElement *child = (DefinitionElement *) lfirst(lc);
+		DefinitionElement *child = (DefinitionElement *) lfirst(lc);
 
-			if (strcmp(child->name, "Workflow") == 0)
-				def->workflows = lappend(def->workflows, build_workflow(child));
-		}
+		if (strcmp(child->name, "Workflow") == 0)
+			def->workflows = lappend(def->workflows, build_workflow(child));
 	}
 	return def;
 }
@@ -172,32 +172,6 @@ compare_lines(const ListCell *a, const ListCell *b)
 
 /* ---------------------------------------------------------------- structs */
 
-/* Return an attribute's value, or NULL if it isn't given. */
-static const char *
-attribute_value(DefinitionElement *element, const char *name)
-{
-	ListCell   *lc;
-
-	foreach(lc, element->attributes)
-	{
-		DefinitionAttribute *attribute = (DefinitionAttribute *) lfirst(lc);
-
-		if (strcmp(attribute->name, name) == 0)
-			return attribute->value;
-	}
-	return NULL;
-}
-
-static bool
-attribute_boolean(DefinitionElement *element, const char *name, bool if_missing)
-{
-	const char *value = attribute_value(element, name);
-
-	if (value == NULL)
-		return if_missing;
-	return strcmp(value, "true") == 0 || strcmp(value, "1") == 0;
-}
-
 /*
  * Return the attributes that have no field of their own.
  */
@@ -221,7 +195,7 @@ build_options(DefinitionElement *element, const char *fields)
 		if (attribute_rule(rule, attribute->name)->kind == ATTRIBUTE_BOOLEAN)
 		{
 			option->is_boolean = true;
-			option->value = attribute_boolean(element, attribute->name, false) ?
+			option->value = element_boolean(element, attribute->name, false) ?
 				"true" : "false";
 		}
 		options = lappend(options, option);
@@ -240,15 +214,15 @@ build_workflow(DefinitionElement *element)
 	ListCell   *lc;
 
 	workflow->line = element->line;
-	workflow->name = attribute_value(element, "Identifier");
-	workflow->display_name = attribute_value(element, "DisplayName_L1");
-	workflow->title = attribute_value(element, "Title");
-	workflow->subject = attribute_value(element, "Subject");
-	value = attribute_value(element, "MaxSteps");
+	workflow->name = element_value(element, "Identifier");
+	workflow->display_name = element_value(element, "DisplayName_L1");
+	workflow->title = element_value(element, "Title");
+	workflow->subject = element_value(element, "Subject");
+	value = element_value(element, "MaxSteps");
 	workflow->max_steps = value ? atoi(value) : DEFINITION_MAX_STEPS;
-	workflow->four_eyes = attribute_boolean(element, "FourEyes", true);
-	workflow->exact = attribute_boolean(element, "Exact", true);
-	value = attribute_value(element, "Nested");
+	workflow->four_eyes = element_boolean(element, "FourEyes", true);
+	workflow->exact = element_boolean(element, "Exact", true);
+	value = element_value(element, "Nested");
 	workflow->nested = value ? value : "Separate";
 	workflow->options = build_options(element,
 									  "Identifier|DisplayName_L1|Title|Subject|"
@@ -260,10 +234,131 @@ build_workflow(DefinitionElement *element)
 		if (strcmp(child->name, "Activity") == 0)
 			workflow->activities = lappend(workflow->activities,
 										   build_activity(child));
+		else
+			workflow->elements = lappend(workflow->elements, child);
 	}
-	workflow->source = element->source;
-	memcpy(workflow->digest, element->digest, DEFINITION_DIGEST_LENGTH);
+	add_parts(workflow, element);
 	return workflow;
+}
+
+/* Does an activity of the workflow name the homonym link? */
+static bool
+names_link(WorkflowDefinition *workflow, DefinitionElement *link)
+{
+	const char *name = element_value(link, "Identifier");
+	ListCell   *lc;
+
+	foreach(lc, workflow->activities)
+	{
+		ListCell   *lo;
+
+		foreach(lo, ((ActivityDefinition *) lfirst(lc))->options)
+		{
+			DefinitionOption *option = (DefinitionOption *) lfirst(lo);
+
+			if (strcmp(option->name, "HomonymEntityLink") == 0 &&
+				strcmp(option->value, name) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * What of an element beside a workflow belongs to it; NULL if nothing does.
+ */
+static DefinitionPart *
+part_of(WorkflowDefinition *workflow, DefinitionElement *element)
+{
+	ListCell   *lc;
+
+	foreach(lc, element->parts)
+	{
+		DefinitionPart *part = (DefinitionPart *) lfirst(lc);
+
+		if (is_aspect(element) ? strcmp(part->workflow, workflow->name) == 0 :
+			strcmp(element->name, "HomonymEntityLink") == 0 && names_link(workflow, element))
+			return part;
+	}
+	return NULL;
+}
+
+/* A copy of an aspect with those of its pointcuts that are in the workflow. */
+static DefinitionElement *
+with_own_point_cuts(WorkflowDefinition *workflow, DefinitionElement *element)
+{
+	DefinitionElement *copy = palloc(sizeof(DefinitionElement));
+	ListCell   *lc;
+
+	*copy = *element;
+	copy->children = NIL;
+	foreach(lc, element->children)
+	{
+		DefinitionElement *child = (DefinitionElement *) lfirst(lc);
+
+		if (strcmp(child->name, "PointCut") != 0 ||
+			strcmp(point_cut_workflow(child), workflow->name) == 0)
+			copy->children = lappend(copy->children, child);
+	}
+	return copy;
+}
+
+/* list_sort() comparator: by digest. */
+static int
+compare_digests(const ListCell *a, const ListCell *b)
+{
+	return memcmp(((const DefinitionPart *) lfirst(a))->digest,
+				  ((const DefinitionPart *) lfirst(b))->digest, DEFINITION_DIGEST_LENGTH);
+}
+
+/*
+ * Put what stands beside the Workflow element and belongs to it into the
+ * workflow, and make its source and its digest.  In which order it stands
+ * there makes no difference.
+ */
+static void
+add_parts(WorkflowDefinition *workflow, DefinitionElement *element)
+{
+	DefinitionPart *own = (DefinitionPart *) linitial(element->parts);
+	List	   *parts = NIL;
+	StringInfoData source;
+	bytea	   *digests;
+	bytea	   *digest;
+	int			length;
+	ListCell   *lc;
+
+	workflow->source = own->source;
+	memcpy(workflow->digest, own->digest, DEFINITION_DIGEST_LENGTH);
+
+	initStringInfo(&source);
+	appendStringInfo(&source, "<ConfigurationFile>\n%s\n", own->source);
+	foreach(lc, element->parent ? element->parent->children : NIL)
+	{
+		DefinitionElement *beside = (DefinitionElement *) lfirst(lc);
+		DefinitionPart *part = part_of(workflow, beside);
+
+		if (part == NULL)
+			continue;
+		parts = lappend(parts, part);
+		appendStringInfo(&source, "%s\n", part->source);
+		workflow->elements = lappend(workflow->elements,
+									 is_aspect(beside) ? with_own_point_cuts(workflow, beside) : beside);
+	}
+	if (parts == NIL)
+		return;
+	appendStringInfoString(&source, "</ConfigurationFile>");
+	workflow->source = source.data;
+
+	list_sort(parts, compare_digests);
+	parts = lcons(own, parts);
+	length = VARHDRSZ + list_length(parts) * DEFINITION_DIGEST_LENGTH;
+	digests = palloc(length);
+	SET_VARSIZE(digests, length);
+	foreach(lc, parts)
+		memcpy(VARDATA(digests) + foreach_current_index(lc) * DEFINITION_DIGEST_LENGTH,
+			   ((DefinitionPart *) lfirst(lc))->digest, DEFINITION_DIGEST_LENGTH);
+	digest = DatumGetByteaPP(DirectFunctionCall1(sha256_bytea, PointerGetDatum(digests)));
+	memcpy(workflow->digest, VARDATA_ANY(digest), DEFINITION_DIGEST_LENGTH);
 }
 
 static ActivityDefinition *
@@ -273,10 +368,10 @@ build_activity(DefinitionElement *element)
 	ListCell   *lc;
 
 	activity->line = element->line;
-	activity->name = attribute_value(element, "Identifier");
-	activity->display_name = attribute_value(element, "DisplayName_L1");
-	activity->template = template_lookup(attribute_value(element, "Template"));
-	activity->if_expression = attribute_value(element, "IfExpression");
+	activity->name = element_value(element, "Identifier");
+	activity->display_name = element_value(element, "DisplayName_L1");
+	activity->template = template_lookup(element_value(element, "Template"));
+	activity->if_expression = element_value(element, "IfExpression");
 	activity->options = build_options(element,
 									  "Identifier|DisplayName_L1|Template|IfExpression");
 	foreach(lc, element->children)
@@ -285,12 +380,15 @@ build_activity(DefinitionElement *element)
 		ActorDefinition *actor;
 
 		if (strcmp(child->name, "Actor") != 0)
+		{
+			activity->elements = lappend(activity->elements, child);
 			continue;
+		}
 		actor = palloc0(sizeof(ActorDefinition));
 		actor->line = child->line;
-		actor->profile = attribute_value(child, "Profile");
-		actor->principal = attribute_value(child, "Principal");
-		actor->expression = attribute_value(child, "Expression");
+		actor->profile = element_value(child, "Profile");
+		actor->principal = element_value(child, "Principal");
+		actor->expression = element_value(child, "Expression");
 		activity->actors = lappend(activity->actors, actor);
 	}
 	return activity;

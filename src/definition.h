@@ -8,7 +8,8 @@
  * definition_rules.c the elements and attributes of the language, as tables
  * definition_source.c lines in the source
  * definition_check.c checks by those tables
- * definition_meaning.c checks by meaning
+ * definition_meaning.c checks by meaning: workflows and activities
+ * definition_aspect.c checks by meaning: aspects
  * definition.c		  the way through all of them, and the result's structs
  *
  *-------------------------------------------------------------------------
@@ -20,9 +21,9 @@
 
 #include "nodes/pg_list.h"
 
+#include "element.h"
 #include "template.h"
 
-#define DEFINITION_DIGEST_LENGTH	32
 #define DEFINITION_MAX_STEPS		5000	/* if MaxSteps is not given */
 
 /*
@@ -60,6 +61,7 @@ typedef struct ActivityDefinition
 	const ActivityTemplate *template;
 	const char *if_expression;	/* with its prefix, or NULL */
 	List	   *actors;			/* of ActorDefinition */
+	List	   *elements;		/* of DefinitionElement: its other children */
 	List	   *options;		/* of DefinitionOption */
 } ActivityDefinition;
 
@@ -76,8 +78,11 @@ typedef struct WorkflowDefinition
 	const char *nested;			/* Separate, Include */
 	List	   *options;		/* of DefinitionOption */
 	List	   *activities;		/* of ActivityDefinition, in order */
-	const char *source;			/* the Workflow element, as written */
-	uint8		digest[DEFINITION_DIGEST_LENGTH];	/* of its canonical form */
+	List	   *elements;		/* of DefinitionElement: columns, aspects,
+								 * homonym links */
+	const char *source;			/* the Workflow element and those beside it
+								 * that belong to it, as written */
+	uint8		digest[DEFINITION_DIGEST_LENGTH];	/* of their canonical form */
 } WorkflowDefinition;
 
 typedef struct DefinitionMessage
@@ -104,26 +109,6 @@ extern void definition_init(void);
 extern Definition *definition_read(const char *text, size_t len);
 
 /* ------------------------------------- between the files of this module */
-
-typedef struct DefinitionAttribute
-{
-	const char *name;
-	const char *value;
-	int			line;
-} DefinitionAttribute;
-
-typedef struct DefinitionElement
-{
-	const char *name;
-	int			line;
-	struct DefinitionElement *parent;
-	List	   *attributes;		/* of DefinitionAttribute */
-	List	   *children;		/* of DefinitionElement */
-	bool		has_text;		/* text other than white space */
-	/* of a Workflow only */
-	const char *source;
-	uint8		digest[DEFINITION_DIGEST_LENGTH];
-} DefinitionElement;
 
 extern void definition_error(Definition *def, int sqlstate, int line,
 							 const char *element, const char *hint,
@@ -154,6 +139,13 @@ extern DefinitionAttribute *definition_attribute(DefinitionElement *element, con
 
 /* definition_meaning.c */
 extern void definition_check_meaning(Definition *def, DefinitionElement *root);
+
+/* definition_aspect.c */
+extern bool is_aspect(const DefinitionElement *element);
+extern char *point_cut_workflow(const DefinitionElement *point_cut);
+extern const char *point_cut_activity(const DefinitionElement *point_cut);
+extern bool point_cut_after(const DefinitionElement *point_cut);
+extern void definition_check_aspects(Definition *def, DefinitionElement *root);
 
 /* definition_rules.c */
 typedef enum AttributeKind

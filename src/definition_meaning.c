@@ -29,6 +29,7 @@ definition_check_meaning(Definition *def, DefinitionElement *root)
 		check_workflow(def, root);
 	else
 		check_configuration(def, root);
+	definition_check_aspects(def, root);
 }
 
 /* Return an Activity's template, or NULL if it has none that is known. */

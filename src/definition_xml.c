@@ -59,6 +59,7 @@
 #define XSI_NAMESPACE	"http://www.w3.org/2001/XMLSchema-instance"
 
 #define MAX_ATTRIBUTES		100 /* of an element */
+#define MAX_WORKFLOWS_OF_ASPECT	100 /* each has a copy of it */
 
 /*
  * A document being read.  It is palloc'd, so what its pointers say survives a
@@ -95,8 +96,10 @@ static DefinitionElement *copy_element(XmlReader *reader, xmlNodePtr node,
 									   DefinitionElement *parent);
 static void copy_attributes(XmlReader *reader, xmlNodePtr node,
 							DefinitionElement *element);
-static void copy_workflow(XmlReader *reader, xmlNodePtr node,
-						  DefinitionElement *element);
+static void copy_parts(XmlReader *reader, xmlNodePtr node,
+					   DefinitionElement *element);
+static DefinitionPart *copy_part(XmlReader *reader, xmlNodePtr node,
+								 const char *workflow, bool is_aspect);
 static void remove_insignificant(xmlNodePtr node);
 static char *from_utf8(const char *text);
 
@@ -363,9 +366,9 @@ copy_element(XmlReader *reader, xmlNodePtr node, DefinitionElement *parent)
 	xmlFreeNsList(node->nsDef);
 	node->nsDef = NULL;
 
-	if (strcmp(element->name, "Workflow") == 0 &&
-		(parent == NULL || parent->parent == NULL))
-		copy_workflow(reader, node, element);
+	if (parent == NULL ? strcmp(element->name, "Workflow") == 0 :
+		parent->parent == NULL && strcmp(parent->name, "ConfigurationFile") == 0)
+		copy_parts(reader, node, element);
 
 	return element;
 }
@@ -419,13 +422,89 @@ copy_attributes(XmlReader *reader, xmlNodePtr node, DefinitionElement *element)
 }
 
 /*
- * Give a Workflow's element its source (as written, comments included) and
- * the digest of its canonical form (C14N, without comments, processing
- * instructions and white space between elements).
+ * Give an element the parts of which it consists: one for each workflow that
+ * an aspect points into, else one.
  */
 static void
-copy_workflow(XmlReader *reader, xmlNodePtr node, DefinitionElement *element)
+copy_parts(XmlReader *reader, xmlNodePtr node, DefinitionElement *element)
 {
+	List	   *workflows = NIL;
+	ListCell   *lc;
+
+	if (!is_aspect(element))
+	{
+		element->parts = list_make1(copy_part(reader, node, NULL, false));
+		return;
+	}
+	foreach(lc, element_children_named(element, "PointCut"))
+	{
+		char	   *workflow = point_cut_workflow(lfirst(lc));
+		ListCell   *seen;
+
+		if (workflow == NULL)
+			continue;
+		foreach(seen, workflows)
+			if (strcmp(lfirst(seen), workflow) == 0)
+				break;
+		if (seen == NULL)
+			workflows = lappend(workflows, workflow);
+	}
+	if (list_length(workflows) > MAX_WORKFLOWS_OF_ASPECT)
+	{
+		definition_error(reader->def, ERRCODE_PROGRAM_LIMIT_EXCEEDED, element->line,
+						 element->name, "Write several aspects.",
+						 "aspect points into more than %d workflows", MAX_WORKFLOWS_OF_ASPECT);
+		return;
+	}
+	foreach(lc, workflows)
+		element->parts = lappend(element->parts,
+								 copy_part(reader, node, lfirst(lc), true));
+}
+
+/*
+ * Remove from the copy of an aspect the pointcuts into other workflows.
+ */
+static void
+remove_foreign_point_cuts(xmlNodePtr aspect, const char *workflow)
+{
+	xmlNodePtr	next;
+
+	for (xmlNodePtr child = aspect->children; child != NULL; child = next)
+	{
+		DefinitionElement *element = (DefinitionElement *) child->_private;
+		char	   *of;
+
+		next = child->next;
+		if (child->type != XML_ELEMENT_NODE || element == NULL ||
+			strcmp(element->name, "PointCut") != 0)
+			continue;
+		of = point_cut_workflow(element);
+		if (of == NULL || strcmp(of, workflow) != 0)
+		{
+			/* with the white space that it stood after */
+			if (child->prev != NULL && xmlIsBlankNode(child->prev))
+			{
+				xmlNodePtr	space = child->prev;
+
+				xmlUnlinkNode(space);
+				xmlFreeNode(space);
+			}
+			xmlUnlinkNode(child);
+			xmlFreeNode(child);
+		}
+	}
+}
+
+/*
+ * Return the part of an element that belongs to the workflow (NULL: all of
+ * it): its source (as written, comments included) and the digest of its
+ * canonical form (C14N, without comments, processing instructions and white
+ * space between elements).
+ */
+static DefinitionPart *
+copy_part(XmlReader *reader, xmlNodePtr node, const char *workflow, bool is_aspect)
+{
+	DefinitionPart *part = palloc0(sizeof(DefinitionPart));
 	xmlNodePtr	copy;
 	int			length;
 	bytea	   *data;
@@ -439,13 +518,22 @@ copy_workflow(XmlReader *reader, xmlNodePtr node, DefinitionElement *element)
 				(errcode(ERRCODE_OUT_OF_MEMORY),
 				 errmsg("out of memory")));
 	xmlDocSetRootElement(reader->copy, copy);
+	part->workflow = workflow;
+	if (is_aspect)
+	{
+		/* the copies of the children stand in the order of the originals */
+		for (xmlNodePtr from = node->children, to = copy->children;
+			 from != NULL && to != NULL; from = from->next, to = to->next)
+			to->_private = from->_private;
+		remove_foreign_point_cuts(copy, workflow);
+	}
 
 	/* without an encoding, libxml2 writes ASCII and character references */
 	if (GetDatabaseEncoding() == PG_UTF8)
 		reader->copy->encoding = xmlStrdup((const xmlChar *) "UTF-8");
 	if (xmlNodeDump(reader->buffer, reader->copy, copy, 0, 0) < 0)
 		elog(ERROR, "could not write the definition");
-	element->source = from_utf8((const char *) xmlBufferContent(reader->buffer));
+	part->source = from_utf8((const char *) xmlBufferContent(reader->buffer));
 
 	remove_insignificant(copy);
 	length = xmlC14NDocDumpMemory(reader->copy, NULL, XML_C14N_1_0, NULL, 0,
@@ -458,15 +546,16 @@ copy_workflow(XmlReader *reader, xmlNodePtr node, DefinitionElement *element)
 	memcpy(VARDATA(data), reader->canonical, length);
 	digest = DatumGetByteaPP(DirectFunctionCall1(sha256_bytea, PointerGetDatum(data)));
 	Assert(VARSIZE_ANY_EXHDR(digest) == DEFINITION_DIGEST_LENGTH);
-	memcpy(element->digest, VARDATA_ANY(digest), DEFINITION_DIGEST_LENGTH);
+	memcpy(part->digest, VARDATA_ANY(digest), DEFINITION_DIGEST_LENGTH);
 
-	/* a file may have many workflows */
+	/* a file may have many */
 	xmlFree(reader->canonical);
 	reader->canonical = NULL;
 	xmlBufferFree(reader->buffer);
 	reader->buffer = NULL;
 	xmlFreeDoc(reader->copy);
 	reader->copy = NULL;
+	return part;
 }
 
 /*

@@ -40,6 +40,9 @@ static void deploy_workflow(WorkflowDefinition *workflow, const char *deployer,
 static void refuse_old_snapshot(const char *name);
 static HeapTuple same_newest_version(WorkflowDefinition *workflow);
 static void insert_activities(int64 workflow_id, WorkflowDefinition *workflow);
+static void insert_element(int64 workflow_id, int position, const char *activity,
+						   DefinitionElement *element);
+static void insert_elements(int64 workflow_id, WorkflowDefinition *workflow);
 static Datum options_datum(List *options);
 static Datum actors_datum(List *actors);
 
@@ -352,6 +355,7 @@ deploy_workflow(WorkflowDefinition *workflow, const char *deployer,
 	tuplestore_puttuple(rsinfo->setResult, row);
 
 	insert_activities(id, workflow);
+	insert_elements(id, workflow);
 }
 
 /*
@@ -462,6 +466,57 @@ insert_activities(int64 workflow_id, WorkflowDefinition *workflow)
 			elog(ERROR, "could not write idflow.activity");
 	}
 	SPI_freeplan(plan);
+}
+
+/*
+ * Write what a new version has beside its activities: children of the
+ * workflow, which have no activity, and of activities.
+ */
+static void
+insert_elements(int64 workflow_id, WorkflowDefinition *workflow)
+{
+	int			position = 0;
+	ListCell   *lc;
+
+	foreach(lc, workflow->elements)
+		insert_element(workflow_id, ++position, NULL, (DefinitionElement *) lfirst(lc));
+	foreach(lc, workflow->activities)
+	{
+		ActivityDefinition *activity = (ActivityDefinition *) lfirst(lc);
+		ListCell   *le;
+
+		foreach(le, activity->elements)
+			insert_element(workflow_id, ++position, activity->name,
+						   (DefinitionElement *) lfirst(le));
+	}
+}
+
+static void
+insert_element(int64 workflow_id, int position, const char *activity,
+			   DefinitionElement *element)
+{
+	static StorePlan plan = {
+		"INSERT INTO idflow.workflow_element"
+		" (workflow, position, element, name, activity, attributes, children)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7)",
+		7, {INT8OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID}
+	};
+	Datum		values[7];
+	char		nulls[8] = "       ";
+	StringInfoData json;
+
+	values[0] = Int64GetDatum(workflow_id);
+	values[1] = Int32GetDatum(position);
+	values[2] = CStringGetTextDatum(element->name);
+	values[3] = text_datum(element_identifier(element), &nulls[3]);
+	values[4] = text_datum(activity, &nulls[4]);
+	initStringInfo(&json);
+	attributes_json(&json, element->attributes);
+	values[5] = JsonbPGetDatum(json_from_text(json.data));
+	resetStringInfo(&json);
+	elements_json(&json, element->children);
+	values[6] = JsonbPGetDatum(json_from_text(json.data));
+	store_exec(&plan, values, nulls, false);
 }
 
 /*

@@ -184,6 +184,55 @@ check_edit_privilege(Change *change, Relation rel, int position)
 }
 
 /*
+ * edit_set: a new value, as output text or NULL, for a column of a draft that
+ * is an INSERT or an UPDATE.  live is the row as it is now (UPDATE; NULL: it
+ * is gone); value is kept, in the current memory context.
+ */
+void
+edit_set(Change *change, Relation rel, HeapTuple live, int position, char *value)
+{
+	if (change->operation == CMD_UPDATE)
+	{
+		bool		found;
+
+		/* a column that the draft didn't touch is based on what it is now */
+		(void) image_value(change->old_image, position, &found);
+		if (!found)
+		{
+			if (live == NULL)
+				ereport(ERROR,
+						(errcode(ERRCODE_WF_REQUEST_STATE),
+						 errmsg("the row of change %d is gone", change->seq)));
+			image_set(change->old_image, position,
+					  row_text(rel, live, row_attnum(change->layout, rel, position, false)));
+		}
+	}
+	image_set(change->new_image, position, value);
+	if (change->operation == CMD_INSERT)
+		change->written = bms_add_member(change->written, position);
+}
+
+/*
+ * edit_done: values of a draft were set: check it as a new one is, and
+ * store it.
+ */
+void
+edit_done(Request *req, Change *change, Relation rel)
+{
+	/* an INSERT's key may have been among them */
+	if (change->operation == CMD_INSERT && change->key)
+		for (int i = 0; i < change->key->n; i++)
+		{
+			bool		found;
+
+			change->key->values[i] = unconstify(char *,
+												image_value(change->new_image, change->key->columns[i], &found));
+		}
+	check_again(req, change, rel);
+	change_update(req, change);
+}
+
+/*
  * New values for columns of a draft.  JSON values become the columns' types
  * as jsonb_populate_record() makes them, run as the editor.
  */
@@ -228,42 +277,14 @@ edit_change(Request *req, Change *change, Jsonb *values)
 		check_edit_privilege(change, rel, position);
 		value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column);
 		spicxt = MemoryContextSwitchTo(cxt);
-		if (change->operation == CMD_UPDATE)
-		{
-			bool		found;
-
-			/* a column that the draft didn't touch is based on what it is now */
-			(void) image_value(change->old_image, position, &found);
-			if (!found)
-			{
-				if (live == NULL)
-					ereport(ERROR,
-							(errcode(ERRCODE_WF_REQUEST_STATE),
-							 errmsg("the row of change %d is gone", change->seq)));
-				image_set(change->old_image, position,
-						  row_text(rel, live, row_attnum(change->layout, rel, position, false)));
-			}
-		}
-		image_set(change->new_image, position, value);
-		if (change->operation == CMD_INSERT)
-			change->written = bms_add_member(change->written, position);
+		edit_set(change, rel, live, position, value);
 		MemoryContextSwitchTo(spicxt);
 	}
 	transmission_modes_end(nest);
 	SPI_finish();
 
-	/* an INSERT's key may have been edited */
-	if (change->operation == CMD_INSERT && change->key)
-		for (int i = 0; i < change->key->n; i++)
-		{
-			bool		found;
-
-			change->key->values[i] = unconstify(char *,
-												image_value(change->new_image, change->key->columns[i], &found));
-		}
-	check_again(req, change, rel);
 	change->revision = req->revision + 1;
-	change_update(req, change);
+	edit_done(req, change, rel);
 	table_close(rel, NoLock);
 }
 
@@ -300,7 +321,7 @@ idflow_save(PG_FUNCTION_ARGS)
 	event = request_event(req, actor, via,
 						  template_transition_name(request_activity(req)->template,
 												   req->activity_state, "Save"), comment);
-	event_moves(event, req, to);
+	event->from_state = event->to_state = request_full_state(req);
 
 	/* keyed by change where the first member is an object under a number */
 	keys = object_keys(edits);

@@ -14,7 +14,10 @@
 #include "lib/stringinfo.h"
 
 #include "apply.h"
+#include "aspect.h"
 #include "idflow.h"
+
+static void start_next(Request *req);
 
 /*
  * governed_changes: the changes that the request's present workflow has a
@@ -77,19 +80,54 @@ next_gate(Request *req)
 	return NULL;
 }
 
-/* Record a transition of the activity at hand. */
+/*
+ * The activity at hand comes into a state: the aspects before it run.
+ */
+static void
+enter(Request *req, const char *state)
+{
+	req->activity_state = state;
+	aspects_run(req, state, false);
+}
+
+/*
+ * engine_move: whoever acts takes the request from state to state, where it
+ * stands at an activity: what hangs on the exit runs, then what hangs on the
+ * entry.  transition is what the event calls it.  Returns the event, for the
+ * caller to complete.
+ */
+Event *
+engine_move(Request *req, const char *transition, const char *to, const char *comment)
+{
+	bool		stands = req->activity_state != NULL;
+	Event	   *event;
+
+	if (stands)
+		aspects_run(req, req->activity_state, true);
+	event = request_event(req, req->acting, req->acting_via, transition, comment);
+	event->from_state = request_full_state(req);
+	if (stands)
+		req->activity_state = to;
+	event->to_state = request_full_state(req);
+	if (stands)
+		aspects_run(req, to, false);
+	return event;
+}
+
+/*
+ * An activity that waits for nobody was invoked.  It has one state; what hangs
+ * on the entry has run, and what hangs on the exit does when it is left.
+ */
 static Event *
-transition(Request *req, const char *verb, const char *to_state)
+invoked(Request *req, const char *comment)
 {
 	Activity   *activity = request_activity(req);
-	const char *from = req->activity_state;
 	Event	   *event;
 
 	event = request_event(req, req->acting, req->acting_via,
-						  psprintf("%s-%s-%s", activity->template->name, from, verb), NULL);
-	event->from_state = psprintf("%s-%s", activity->template->name, from);
-	req->activity_state = to_state;
-	event->to_state = request_full_state(req);
+						  template_transition_name(activity->template, STATE_INVOKED, "Invoke"),
+						  comment);
+	event->from_state = event->to_state = request_full_state(req);
 	return event;
 }
 
@@ -130,8 +168,7 @@ persist(Request *req)
 
 	if (next)
 	{
-		event = transition(req, "Invoke", "Invoked");
-		event->comment = psprintf("goes on with workflow %s", next);
+		invoked(req, psprintf("goes on with workflow %s", next));
 		go_on_with(req, next);
 		return false;
 	}
@@ -142,7 +179,7 @@ persist(Request *req)
 	switch (apply_request(req, &held_by, &held_change, &report))
 	{
 		case APPLY_DONE:
-			event = transition(req, "Invoke", "Invoked");
+			event = invoked(req, NULL);
 			if (report.len > 0)
 				event->data = json_from_text(psprintf("{\"digests\": %s, \"triggers\": {%s}}",
 													  image_digests(req), report.data));
@@ -159,8 +196,7 @@ persist(Request *req)
 		case APPLY_HELD:
 			held_change->gates = lappend(held_change->gates, held_by);
 			change_update(req, held_change);
-			event = transition(req, "Invoke", "Invoked");
-			event->comment = psprintf("goes on with workflow %s", held_by);
+			invoked(req, psprintf("goes on with workflow %s", held_by));
 			go_on_with(req, held_by);
 			return false;
 
@@ -183,15 +219,31 @@ engine_start(Request *req, Workflow *wf)
 	req->position = 0;
 	req->activity_state = NULL;
 	req->state = "open";
-	engine_next(req);
+	start_next(req);
+}
+
+/* The workflow is through: stay at the last activity, which says how it ended. */
+static void
+end_workflow(Request *req)
+{
+	req->position = req->workflow->nactivities;
+	req->passed = lappend(req->passed, req->workflow->name);
+	if (req->persisted)
+		request_close(req, "committed");
+	else
+	{
+		request_event(req, req->acting, req->acting_via, "Terminate",
+					  "the workflow ended without a Persist activity");
+		request_close(req, "terminated");
+	}
 }
 
 /*
- * engine_next: leave the activity at hand and go on until the request waits
- * or ends.
+ * Start the activities after the one at hand, until the request waits or
+ * ends.
  */
-void
-engine_next(Request *req)
+static void
+start_next(Request *req)
 {
 	for (;;)
 	{
@@ -201,17 +253,7 @@ engine_next(Request *req)
 		activity = request_activity(req);
 		if (activity == NULL)
 		{
-			/* stay at the last activity, which says how it ended */
-			req->position = req->workflow->nactivities;
-			req->passed = lappend(req->passed, req->workflow->name);
-			if (req->persisted)
-				request_close(req, "committed");
-			else
-			{
-				request_event(req, req->acting, req->acting_via, "Terminate",
-							  "the workflow ended without a Persist activity");
-				request_close(req, "terminated");
-			}
+			end_workflow(req);
 			return;
 		}
 		req->activity_state = activity->template->initial_state;
@@ -224,26 +266,46 @@ engine_next(Request *req)
 			continue;
 		}
 
+		enter(req, activity->template->initial_state);
 		if (activity->template->is_interactive)
 		{
 			/* the request itself executes the first Action */
-			if (req->position == 1 &&
-				template_transition(activity->template, req->activity_state, "Execute"))
+			if (req->position != 1 ||
+				template_transition(activity->template, req->activity_state, "Execute") == NULL)
 			{
-				transition(req, "Execute", "Executed");
-				continue;
+				task_open(req);
+				return;
 			}
-			task_open(req);
-			return;
+			engine_move(req, template_transition_name(activity->template,
+													  req->activity_state, "Execute"),
+						STATE_EXECUTED, NULL);
 		}
-		if (strcmp(activity->template->name, "Persist") == 0)
+		else if (strcmp(activity->template->name, "Persist") == 0)
 		{
 			if (!persist(req))
 				return;
 		}
 		else
-			transition(req, "Invoke", "Invoked");
+			invoked(req, NULL);
+		aspects_run(req, req->activity_state, true);
 	}
+}
+
+/*
+ * engine_leave: the activity at hand has come to a final state: go on, or end
+ * the request.
+ */
+void
+engine_leave(Request *req)
+{
+	if (template_state_kind(req->activity_state) == TEMPLATE_STATE_PROCEED)
+	{
+		aspects_run(req, req->activity_state, true);
+		start_next(req);
+	}
+	else
+		request_close(req, strcmp(req->activity_state, STATE_DECLINED) == 0 ?
+					  "declined" : "aborted");
 }
 
 /*
@@ -261,7 +323,7 @@ engine_review_again(Request *req)
 		{
 			req->position = position - 1;
 			req->state = "open";
-			engine_next(req);
+			start_next(req);
 			return;
 		}
 	}
@@ -276,5 +338,5 @@ engine_apply_again(Request *req)
 {
 	req->position--;
 	req->state = "open";
-	engine_next(req);
+	start_next(req);
 }

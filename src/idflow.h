@@ -27,6 +27,7 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "element.h"
 #include "errcodes.h"
 #include "template.h"
 
@@ -155,6 +156,8 @@ typedef struct Activity
 	const ActivityTemplate *template;
 	char	   *if_expression;
 	List	   *actors;			/* of ActorRule */
+	DefinitionElement *element; /* its other attributes and children */
+	List	   *aspects;		/* of Aspect: those at its states, as they run */
 } Activity;
 
 /* A workflow's version as the session holds it; immutable once loaded. */
@@ -169,6 +172,8 @@ typedef struct Workflow
 	bool		four_eyes;
 	bool		exact;
 	char	   *deployed_by;
+	DefinitionElement *element; /* its other attributes; children: columns,
+								 * aspects, homonym links */
 	int			nactivities;
 	Activity   *activities;
 } Workflow;
@@ -176,6 +181,7 @@ typedef struct Workflow
 extern Workflow *workflow_current(const char *name, bool missing_ok);
 extern Workflow *workflow_by_id(int64 id);
 extern Activity *workflow_activity(Workflow *wf, int position);
+extern Activity *workflow_activity_named(Workflow *wf, const char *name);
 
 /* -------------------------------------------------------- expression.c */
 
@@ -350,7 +356,8 @@ extern void json_digests(JsonbParseState **state, Request *req);
 
 /* engine.c */
 extern void engine_start(Request *req, Workflow *wf);
-extern void engine_next(Request *req);
+extern Event *engine_move(Request *req, const char *transition, const char *to, const char *comment);
+extern void engine_leave(Request *req);
 extern void engine_review_again(Request *req);
 extern void engine_apply_again(Request *req);
 
@@ -398,6 +405,10 @@ extern void layout_unbind(Oid relid);
 extern AttrNumber row_attnum(Layout *layout, Relation rel, int position, bool missing_ok);
 extern Datum row_value(Form_pg_attribute att, const char *text, bool *isnull);
 extern Datum layout_value(Layout *layout, Relation rel, int position, const char *text, bool *isnull);
+
+/* language.c */
+extern const char *element_text(const DefinitionElement *element, const char *stem,
+								const char *principal);
 
 /* json.c */
 extern Jsonb *json_from_text(const char *text);

@@ -167,6 +167,37 @@ template_state_kind(const char *state)
 }
 
 /*
+ * Return the template's states by their short names, separated by ", ", in
+ * the current memory context.
+ */
+char *
+template_states(const ActivityTemplate *t)
+{
+	const char *seen[8];
+	int			nseen = 0;
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	for (int i = 0; i < t->ntransitions; i++)
+	{
+		const char *ends[] = {t->transitions[i].from, t->transitions[i].to};
+
+		for (int j = 0; j < lengthof(ends); j++)
+		{
+			int			k = 0;
+
+			while (k < nseen && seen[k] != ends[j])
+				k++;
+			if (k < nseen)
+				continue;
+			seen[nseen++] = ends[j];
+			appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "", ends[j]);
+		}
+	}
+	return buf.data;
+}
+
+/*
  * Return the verbs that a state (short or full name) allows, separated by
  * ", ", in the current memory context; an empty string if there are none.
  */

@@ -55,6 +55,7 @@ extern const char *template_state(const ActivityTemplate *t, const char *state);
 extern const char *template_transition(const ActivityTemplate *t,
 									   const char *state, const char *verb);
 extern TemplateStateKind template_state_kind(const char *state);
+extern char *template_states(const ActivityTemplate *t);
 extern char *template_verbs(const ActivityTemplate *t, const char *state);
 extern char *template_state_name(const ActivityTemplate *t, const char *state);
 extern char *template_transition_name(const ActivityTemplate *t,

@@ -106,19 +106,6 @@ load_own(int64 id, const char *what)
 }
 
 /*
- * event_moves: an event takes the activity to another state, where the request
- * stands at an activity.
- */
-void
-event_moves(Event *event, Request *req, const char *to)
-{
-	event->from_state = request_full_state(req);
-	if (req->activity_state)
-		req->activity_state = to;
-	event->to_state = request_full_state(req);
-}
-
-/*
  * request_done: write back a request that a verb has moved; returns its state,
  * for SQL.
  */
@@ -232,9 +219,7 @@ idflow_withdraw(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_WF_REQUEST_STATE),
 				 errmsg("request " INT64_FORMAT " is %s and can't be withdrawn", id, req->state)));
-	event_moves(request_event(req, req->acting, req->acting_via, "Withdraw",
-							  text_argument(fcinfo, 1)),
-				req, STATE_ABORTED);
+	engine_move(req, "Withdraw", STATE_ABORTED, text_argument(fcinfo, 1));
 	(void) task_close(req, "Aborted", NULL);
 	if (collecting_request() == id)
 		collect_into(0);
@@ -283,8 +268,7 @@ idflow_purge(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_WF_REQUEST_STATE),
 				 errmsg("request " INT64_FORMAT " is %s; only an aborted one can be purged", id, req->state)));
-	event_moves(request_event(req, req->acting, req->acting_via, "Purge", NULL),
-				req, STATE_PURGED);
+	engine_move(req, "Purge", STATE_PURGED, NULL);
 	store_begin(&save);
 	store_exec(&blank_images, values, NULL, false);
 	store_end(&save);

@@ -19,7 +19,7 @@
 #include "utils/inval.h"
 #include "utils/memutils.h"
 
-#include "idflow.h"
+#include "aspect.h"
 
 typedef struct WorkflowById
 {
@@ -46,7 +46,7 @@ static StorePlan select_current = {
 };
 
 static StorePlan select_workflow = {
-	"SELECT name, version, title, subject, max_steps, four_eyes, exact, deployed_by"
+	"SELECT name, version, title, subject, max_steps, four_eyes, exact, deployed_by, options"
 	" FROM idflow.workflow WHERE id OPERATOR(pg_catalog.=) $1",
 	1, {INT8OID}
 };
@@ -54,10 +54,16 @@ static StorePlan select_workflow = {
 static StorePlan select_activities = {
 	"SELECT a.position, a.name, a.display_name, a.template, a.if_expression,"
 	" r.value OPERATOR(pg_catalog.->>) 'profile', r.value OPERATOR(pg_catalog.->>) 'principal',"
-	" r.value OPERATOR(pg_catalog.->>) 'expression', r.value IS NOT NULL"
+	" r.value OPERATOR(pg_catalog.->>) 'expression', r.value IS NOT NULL, a.options"
 	" FROM idflow.activity a LEFT JOIN LATERAL"
 	" pg_catalog.jsonb_array_elements(a.actors) WITH ORDINALITY r (value, ord) ON true"
 	" WHERE a.workflow OPERATOR(pg_catalog.=) $1 ORDER BY a.position, r.ord",
+	1, {INT8OID}
+};
+
+static StorePlan select_elements = {
+	"SELECT element, activity, attributes, children FROM idflow.workflow_element"
+	" WHERE workflow OPERATOR(pg_catalog.=) $1 ORDER BY position",
 	1, {INT8OID}
 };
 
@@ -122,6 +128,20 @@ copy_text(HeapTuple row, int column)
 	return s ? MemoryContextStrdup(TopMemoryContext, s) : NULL;
 }
 
+/* An element from jsonb columns of a row; children 0: it has none. */
+static DefinitionElement *
+copy_element(const char *name, HeapTuple row, int attributes, int children)
+{
+	bool		isnull;
+	Jsonb	   *attrs = DatumGetJsonbP(spi_datum(row, attributes, &isnull));
+	Jsonb	   *elements = children ? DatumGetJsonbP(spi_datum(row, children, &isnull)) : NULL;
+	MemoryContext oldcxt = MemoryContextSwitchTo(TopMemoryContext);
+	DefinitionElement *element = element_from_jsonb(name, attrs, elements);
+
+	MemoryContextSwitchTo(oldcxt);
+	return element;
+}
+
 /*
  * workflow_by_id: a version; errors if it isn't there.  Lives as long as the
  * session.
@@ -160,6 +180,7 @@ workflow_by_id(int64 id)
 	wf->four_eyes = DatumGetBool(spi_datum(row, 6, &isnull));
 	wf->exact = DatumGetBool(spi_datum(row, 7, &isnull));
 	wf->deployed_by = copy_text(row, 8);
+	wf->element = copy_element("Workflow", row, 9, 0);
 
 	rows = store_exec(&select_activities, values, NULL, false);
 	wf->activities = MemoryContextAllocZero(TopMemoryContext, Max(rows, 1) * sizeof(Activity));
@@ -180,6 +201,7 @@ workflow_by_id(int64 id)
 			if (activity->template == NULL)
 				elog(ERROR, "unknown template \"%s\" in idflow.activity", template);
 			activity->if_expression = copy_text(row, 5);
+			activity->element = copy_element("Activity", row, 10, 0);
 		}
 		activity = &wf->activities[n - 1];
 		if (DatumGetBool(spi_datum(row, 9, &isnull)))
@@ -195,7 +217,28 @@ workflow_by_id(int64 id)
 		}
 	}
 	wf->nactivities = n;
+
+	rows = store_exec(&select_elements, values, NULL, false);
+	for (int i = 0; i < rows; i++)
+	{
+		DefinitionElement *parent = wf->element;
+		DefinitionElement *element;
+		char	   *activity;
+
+		row = SPI_tuptable->vals[i];
+		activity = spi_text(row, 2);
+		if (activity)
+			parent = workflow_activity_named(wf, activity)->element;
+		element = copy_element(spi_text(row, 1), row, 3, 4);
+		element->parent = parent;
+		oldcxt = MemoryContextSwitchTo(TopMemoryContext);
+		parent->children = lappend(parent->children, element);
+		MemoryContextSwitchTo(oldcxt);
+	}
 	store_end(&save);
+	oldcxt = MemoryContextSwitchTo(TopMemoryContext);
+	aspects_index(wf);
+	MemoryContextSwitchTo(oldcxt);
 
 	entry = hash_search(by_id, &id, HASH_ENTER, NULL);
 	entry->workflow = wf;
@@ -271,4 +314,16 @@ workflow_activity(Workflow *wf, int position)
 	if (position < 1 || position > wf->nactivities)
 		return NULL;
 	return &wf->activities[position - 1];
+}
+
+/*
+ * workflow_activity_named: the activity of a name, NULL if there is none.
+ */
+Activity *
+workflow_activity_named(Workflow *wf, const char *name)
+{
+	for (int i = 0; i < wf->nactivities; i++)
+		if (strcmp(wf->activities[i].name, name) == 0)
+			return &wf->activities[i];
+	return NULL;
 }

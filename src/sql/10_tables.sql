@@ -51,6 +51,21 @@ CREATE TABLE idflow.activity (
 	UNIQUE (workflow, name)
 );
 
+/*
+ * What a version has beside its activities: columns, aspects, homonym links,
+ * and what stands in an activity, in the order of the definition.
+ */
+CREATE TABLE idflow.workflow_element (
+	workflow      bigint NOT NULL,
+	position      int NOT NULL,
+	element       text NOT NULL,
+	name          text,
+	activity      text,
+	attributes    jsonb NOT NULL,
+	children      jsonb NOT NULL,
+	PRIMARY KEY (workflow, position)
+);
+
 -- ------------------------------------------------------------------- requests
 
 CREATE TABLE idflow.request (

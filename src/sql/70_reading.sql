@@ -39,7 +39,7 @@ BEGIN
 END
 $$;
 
-GRANT SELECT ON idflow.workflow, idflow.activity TO PUBLIC;
+GRANT SELECT ON idflow.workflow, idflow.activity, idflow.workflow_element TO PUBLIC;
 GRANT SELECT ON idflow.request, idflow.task, idflow.candidate, idflow.vote, idflow.event TO PUBLIC;
 -- images and keys are shown by idflow.change and idflow.change_diff, never raw
 GRANT SELECT (request, seq, count, revision, target, target_name, operation, gates, superseded)

@@ -1,0 +1,219 @@
+/*-------------------------------------------------------------------------
+ *
+ * definition_aspect.c
+ *		Checks of a definition by meaning: aspects and their pointcuts.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "definition.h"
+#include "errcodes.h"
+
+/*
+ * What an aspect of each kind must have beyond its attributes; NULL: nothing.
+ */
+static const struct
+{
+	const char *element;
+	void		(*check) (Definition *def, DefinitionElement *aspect);
+}			checks[] = {
+	{"AddChangeAspect", NULL},
+	{"AssertValueAspect", NULL},
+	{"AssertValueRequiredAspect", NULL},
+	{"BuildUniqueValueAspect", NULL},
+	{"InvokeFunctionAspect", NULL},
+	{"InvokeScriptAspect", NULL},
+	{"InvokeWorkflowAspect", NULL},
+	{"NotificationAspect", NULL},
+	{"SeparationAspect", NULL}
+};
+
+/*
+ * Is the element an aspect?
+ */
+bool
+is_aspect(const DefinitionElement *element)
+{
+	for (int i = 0; i < lengthof(checks); i++)
+		if (strcmp(checks[i].element, element->name) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * The workflow that a pointcut is in, from its Activity, Workflow:Activity;
+ * NULL if it isn't written so.
+ */
+char *
+point_cut_workflow(const DefinitionElement *point_cut)
+{
+	const char *activity = element_value(point_cut, "Activity");
+	const char *colon = activity ? strchr(activity, ':') : NULL;
+
+	return colon ? pnstrdup(activity, colon - activity) : NULL;
+}
+
+/*
+ * The activity that a pointcut is at, without its workflow.
+ */
+const char *
+point_cut_activity(const DefinitionElement *point_cut)
+{
+	const char *activity = element_value(point_cut, "Activity");
+	const char *colon = activity ? strchr(activity, ':') : NULL;
+
+	return colon ? colon + 1 : activity;
+}
+
+/*
+ * Is a pointcut at the exit from the state, not at the entry?
+ */
+bool
+point_cut_after(const DefinitionElement *point_cut)
+{
+	const char *mode = element_value(point_cut, "Mode");
+
+	return mode && name_in_list(mode, "After|1");
+}
+
+/* A child of an element by its Identifier. */
+static DefinitionElement *
+child_named(DefinitionElement *parent, const char *kind, const char *identifier)
+{
+	ListCell   *lc;
+
+	foreach(lc, parent->children)
+	{
+		DefinitionElement *child = (DefinitionElement *) lfirst(lc);
+		const char *value;
+
+		if (strcmp(child->name, kind) != 0)
+			continue;
+		value = element_value(child, "Identifier");
+		if (value && strcmp(value, identifier) == 0)
+			return child;
+	}
+	return NULL;
+}
+
+/* The Identifiers of the elements of a kind in another, separated by ", ". */
+static char *
+identifiers(DefinitionElement *parent, const char *kind)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, element_children_named(parent, kind))
+	{
+		const char *value = element_value(lfirst(lc), "Identifier");
+
+		if (value)
+			appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "", value);
+	}
+	return buf.data;
+}
+
+/*
+ * Check that a pointcut is at a state that there is.
+ */
+static void
+check_point_cut(Definition *def, DefinitionElement *root, DefinitionElement *point_cut)
+{
+	const char *state = element_value(point_cut, "ActivityState");
+	char	   *name = point_cut_workflow(point_cut);
+	DefinitionElement *workflow;
+	DefinitionElement *activity;
+	const char *template;
+	const ActivityTemplate *t;
+
+	if (element_value(point_cut, "Activity") == NULL || state == NULL)
+		return;					/* said already */
+	if (name == NULL)
+	{
+		definition_error(def, ERRCODE_WF_DEFINITION, point_cut->line, point_cut->name,
+						 "Write Activity=\"Workflow:Activity\".",
+						 "attribute Activity does not name a workflow: \"%s\"",
+						 element_value(point_cut, "Activity"));
+		return;
+	}
+	workflow = child_named(root, "Workflow", name);
+	if (workflow == NULL)
+	{
+		definition_error(def, ERRCODE_WF_DEFINITION, point_cut->line, point_cut->name,
+						 psprintf("A version of a workflow is the <Workflow> with its aspects: put both into one file. "
+								  "idflow.export('%s') gives what is deployed.", name),
+						 "workflow \"%s\" is not in this file", name);
+		return;
+	}
+	activity = child_named(workflow, "Activity", point_cut_activity(point_cut));
+	if (activity == NULL)
+	{
+		definition_error(def, ERRCODE_WF_DEFINITION, point_cut->line, point_cut->name,
+						 psprintf("Its activities are %s.", identifiers(workflow, "Activity")),
+						 "workflow \"%s\" has no activity \"%s\"", name,
+						 point_cut_activity(point_cut));
+		return;
+	}
+	template = element_value(activity, "Template");
+	t = template ? template_lookup(template) : NULL;
+	if (t != NULL && template_state(t, state) == NULL)
+		definition_error(def, ERRCODE_WF_DEFINITION, point_cut->line, point_cut->name,
+						 psprintf("The states of %s are %s.", t->name, template_states(t)),
+						 "activity \"%s\" has no state \"%s\"",
+						 point_cut_activity(point_cut), state);
+}
+
+/*
+ * Check all aspects of a document.
+ */
+void
+definition_check_aspects(Definition *def, DefinitionElement *root)
+{
+	List	   *seen = NIL;
+	ListCell   *lc;
+
+	foreach(lc, root->children)
+	{
+		DefinitionElement *aspect = (DefinitionElement *) lfirst(lc);
+		DefinitionAttribute *identifier;
+		List	   *point_cuts;
+		ListCell   *lo;
+
+		if (!is_aspect(aspect))
+			continue;
+		if (def->nerrors > DEFINITION_MAX_MESSAGES)
+			return;
+
+		/* pointcuts, not elements, are run: names must tell them apart */
+		identifier = definition_attribute(aspect, "Identifier");
+		foreach(lo, identifier ? seen : NIL)
+		{
+			DefinitionAttribute *other = (DefinitionAttribute *) lfirst(lo);
+
+			if (strcmp(other->value, identifier->value) == 0)
+			{
+				definition_error(def, ERRCODE_WF_DEFINITION, identifier->line, aspect->name,
+								 psprintf("The first one is in line %d; give one of them another Identifier.",
+										  other->line),
+								 "aspect \"%s\" is defined twice", identifier->value);
+				break;
+			}
+		}
+		if (identifier)
+			seen = lappend(seen, identifier);
+
+		point_cuts = element_children_named(aspect, "PointCut");
+		if (point_cuts == NIL)
+			definition_error(def, ERRCODE_WF_DEFINITION, aspect->line, aspect->name,
+							 "Put a <PointCut Activity=\"Workflow:Activity\" ActivityState=\"Template-State\" Mode=\"Before\"/> into it.",
+							 "aspect has no pointcut, so it would never run");
+		foreach(lo, point_cuts)
+			check_point_cut(def, root, (DefinitionElement *) lfirst(lo));
+
+		for (int i = 0; i < lengthof(checks); i++)
+			if (checks[i].check && strcmp(checks[i].element, aspect->name) == 0)
+				checks[i].check(def, aspect);
+	}
+}
