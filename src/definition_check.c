@@ -21,6 +21,7 @@
 #include "definition.h"
 #include "errcodes.h"
 #include "expression_parse.h"
+#include "xpath.h"
 
 #define NOT_SUPPORTED	"is not supported by this version of idflow"
 #define MAX_IDENTIFIER	(NAMEDATALEN - 1)
@@ -386,6 +387,7 @@ check_expression(Definition *def, DefinitionElement *element,
 	const char *name = attribute->name;
 	const char *value = attribute->value;
 	const char *body;
+	const char *xpath_error;
 	bool		truth;
 
 	switch (expression_language(value, &body))
@@ -404,10 +406,13 @@ check_expression(Definition *def, DefinitionElement *element,
 			break;
 
 		case EXPRESSION_XPATH:
-			definition_error(def, ERRCODE_FEATURE_NOT_SUPPORTED, attribute->line,
-							 element->name,
-							 "Write the expression in SQL, over new, old and request: SQL:...",
-							 "XPath expression in attribute %s " NOT_SUPPORTED, name);
+			xpath_error = xpath_syntax_error(body);
+			if (xpath_error)
+				definition_error(def, ERRCODE_WF_DEFINITION, attribute->line,
+								 element->name,
+								 "Write XPath 1.0 over the document of the request, such as XPath://p:parameter[@name='login'].",
+								 "attribute %s: %s in \"%s\"", name, xpath_error,
+								 clip(body, MAX_SHOWN));
 			break;
 
 		case EXPRESSION_CSHARP:
@@ -419,7 +424,7 @@ check_expression(Definition *def, DefinitionElement *element,
 
 		case EXPRESSION_UNKNOWN:
 			{
-				const char *hint = "An expression begins with SQL: or, if it is fixed text, with Literal:.";
+				const char *hint = "An expression begins with SQL: or XPath: or, if it is fixed text, with Literal:.";
 
 				if (pg_strncasecmp(value, "sql:", 4) == 0)
 					hint = "Write the prefix in capitals, SQL:.";

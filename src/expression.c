@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * expression.c
- *	  Expressions of definitions: SQL: and Literal:.
+ *	  Expressions of definitions: SQL:, XPath: and Literal:.
  *
  * An SQL expression sees the drafted row as new, the row before as old, and
  * the request.  It is planned once per table and session and runs as the role
@@ -29,6 +29,8 @@
 #include "expression_plan.h"
 #include "expression_query.h"
 #include "idflow.h"
+#include "trace.h"
+#include "xpath.h"
 
 typedef struct ExpressionContext
 {
@@ -72,18 +74,31 @@ expression_check(const char *expression, ExpressionKind kind, Oid relid,
 	int			nest;
 	const char *body;
 
-	if (expression_language(expression, &body) == EXPRESSION_LITERAL)
+	ExpressionLanguage language = expression_language(expression, &body);
+
+	if (language == EXPRESSION_LITERAL)
 		return;
 	callback.callback = expression_error_context;
 	callback.arg = &context;
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	nest = become_pinned(&save, deployer, SECURITY_RESTRICTED_OPERATION);
-	SPI_freeplan(expression_prepare(expression, kind, relid, deployer));
-	restore_pinned(&save, nest);
-	SPI_finish();
+	if (language == EXPRESSION_XPATH)
+	{
+		/* what the syntax doesn't say: functions, prefixes, types */
+		Relation	rel = table_open(relid, NoLock);
+
+		(void) xpath_evaluate(body, kind, request_document_skeleton(rel));
+		table_close(rel, NoLock);
+	}
+	else
+	{
+		if (SPI_connect() != SPI_OK_CONNECT)
+			elog(ERROR, "SPI_connect failed");
+		nest = become_pinned(&save, deployer, SECURITY_RESTRICTED_OPERATION);
+		SPI_freeplan(expression_prepare(expression, kind, relid, deployer));
+		restore_pinned(&save, nest);
+		SPI_finish();
+	}
 	error_context_stack = callback.previous;
 }
 
@@ -218,37 +233,29 @@ run_query(ExpressionEntry *entry, ParamListInfo params, Oid deployer, MemoryCont
 	return result;
 }
 
-/*
- * Evaluate an expression over a change; the result as a List of char * in the
- * current memory context.  A condition gives "t" or "f".
- */
+/* Run an XPath expression; the types' output functions run as the deployer. */
 static List *
-evaluate(const char *expression, ExpressionKind kind, Workflow *wf, Request *req,
-		 Change *change, const char *what)
+run_xpath(const char *body, ExpressionKind kind, Workflow *wf, Request *req, Change *change,
+		  Relation rel, Oid deployer)
+{
+	UserSwitch	save;
+	int			nest = become_pinned(&save, deployer, SECURITY_RESTRICTED_OPERATION);
+	char	   *document = request_document(req, wf, change, rel);
+
+	restore_pinned(&save, nest);
+	return xpath_evaluate(body, kind, document);
+}
+
+/* Run an SQL expression. */
+static List *
+run_sql(const char *expression, ExpressionKind kind, Request *req, Change *change,
+		Relation rel, Oid deployer)
 {
 	MemoryContext cxt = CurrentMemoryContext;
-	ExpressionContext context = {expression, what};
-	ErrorContextCallback callback;
-	UserSwitch	save;
-	Relation	rel;
-	ParamListInfo params;
+	ParamListInfo params = make_params(req, change, rel);
 	ExpressionEntry *entry;
+	UserSwitch	save;
 	List	   *result;
-	Oid			deployer;
-	const char *body;
-
-	if (expression_language(expression, &body) == EXPRESSION_LITERAL)
-		return list_make1(pstrdup(body));
-
-	callback.callback = expression_error_context;
-	callback.arg = &context;
-	callback.previous = error_context_stack;
-	error_context_stack = &callback;
-
-	deployer = deployer_role(wf);
-	rel = row_open(change, AccessShareLock);
-	row_load(req, change, rel);
-	params = make_params(req, change, rel);
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
@@ -267,6 +274,41 @@ evaluate(const char *expression, ExpressionKind kind, Workflow *wf, Request *req
 		restore_pinned(&save, nest);
 	}
 	SPI_finish();
+	return result;
+}
+
+/*
+ * Evaluate an expression over a change; the result as a List of char * in the
+ * current memory context.  A condition gives "t" or "f".
+ */
+static List *
+evaluate(const char *expression, ExpressionKind kind, Workflow *wf, Request *req,
+		 Change *change, const char *what)
+{
+	ExpressionContext context = {expression, what};
+	ErrorContextCallback callback;
+	Relation	rel;
+	List	   *result;
+	Oid			deployer;
+	const char *body;
+	ExpressionLanguage language = expression_language(expression, &body);
+
+	if (language == EXPRESSION_LITERAL)
+		return list_make1(pstrdup(body));
+
+	callback.callback = expression_error_context;
+	callback.arg = &context;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+
+	deployer = deployer_role(wf);
+	rel = row_open(change, AccessShareLock);
+	row_load(req, change, rel);
+	if (language == EXPRESSION_XPATH)
+		result = run_xpath(body, kind, wf, req, change, rel, deployer);
+	else
+		result = run_sql(expression, kind, req, change, rel, deployer);
+	trace_step(req, wf, change, what, expression, kind, result);
 	table_close(rel, NoLock);
 	error_context_stack = callback.previous;
 	return result;

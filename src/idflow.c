@@ -42,6 +42,7 @@ char	   *setting_comment = NULL;
 int			setting_notice = NOTICE_STATEMENT;
 int			setting_check_limit = 1000;
 bool		setting_count_drafts = true;
+bool		setting_trace = false;
 
 static const struct config_enum_entry notice_options[] = {
 	{"statement", NOTICE_STATEMENT, false},
@@ -408,6 +409,11 @@ _PG_init(void)
 							"The rows above it are checked when they are applied.",
 							&setting_check_limit, 1000, 0, INT_MAX,
 							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("idflow.trace",
+							 "Keeps what each expression of a workflow gives, for idflow.trace().",
+							 "Of requests that are made or moved in the session; a workflow that says Trace=\"true\" keeps it always.",
+							 &setting_trace, false,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("idflow.count_drafts",
 							 "Whether drafted rows count, and are returned by RETURNING, as if they were written.",
 							 "Off where a gate's trigger was the first of idflow in the session.",

@@ -57,6 +57,7 @@ extern char *setting_comment;
 extern int	setting_notice;
 extern int	setting_check_limit;
 extern bool setting_count_drafts;
+extern bool setting_trace;
 
 /* executor nesting as seen by the hooks; see notice.c */
 extern QueryDesc *executing_query(void);
@@ -171,6 +172,7 @@ typedef struct Workflow
 	int			max_steps;
 	bool		four_eyes;
 	bool		exact;
+	bool		trace;			/* keep what expressions gave */
 	char	   *deployed_by;
 	DefinitionElement *element; /* its other attributes; children: columns,
 								 * aspects, homonym links */
@@ -322,6 +324,7 @@ typedef struct Request
 	bool		marked;			/* waits without a task; see task_mark_waiting() */
 	bool		keys_free;		/* closed: its pending keys are to be dropped */
 	List	   *events;			/* of Event, not yet written */
+	List	   *trace;			/* of TraceStep, not yet written */
 	List	   *changes;		/* of Change */
 	bool		changes_loaded;
 } Request;
@@ -329,6 +332,7 @@ typedef struct Request
 /* request.c */
 extern Request *request_create(const char *actor);
 extern Request *request_load(int64 id);
+extern Request *request_read(int64 id);
 extern Request *request_load_by_task(int64 task);
 extern void request_write(Request *req);
 extern void request_close(Request *req, const char *state);

@@ -22,6 +22,7 @@
 
 #include "heapstore.h"
 #include "idflow.h"
+#include "trace.h"
 
 PG_FUNCTION_INFO_V1(idflow_is_state);
 
@@ -245,6 +246,19 @@ request_load(int64 id)
 }
 
 /*
+ * request_read: read a request without locking it; NULL if there is none.  It
+ * must not be written.
+ */
+Request *
+request_read(int64 id)
+{
+	StoreRow	row;
+	ItemPointerData tid;
+
+	return store_fetch(&request_table, id, &row, &tid) ? request_from_row(&row, &tid) : NULL;
+}
+
+/*
  * request_load_by_task: lock the request of a task and read it; NULL if
  * there is no such task.
  */
@@ -435,6 +449,7 @@ request_write(Request *req)
 	Activity   *activity = request_activity(req);
 
 	write_events(req);
+	trace_write(req);
 	if (req->keys_free)
 		pending_keys_drop(req, 0);
 	req->keys_free = false;

@@ -181,6 +181,7 @@ workflow_by_id(int64 id)
 	wf->exact = DatumGetBool(spi_datum(row, 7, &isnull));
 	wf->deployed_by = copy_text(row, 8);
 	wf->element = copy_element("Workflow", row, 9, 0);
+	wf->trace = element_boolean(wf->element, "Trace", false);
 
 	rows = store_exec(&select_activities, values, NULL, false);
 	wf->activities = MemoryContextAllocZero(TopMemoryContext, Max(rows, 1) * sizeof(Activity));

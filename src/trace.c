@@ -1,0 +1,118 @@
+/*-------------------------------------------------------------------------
+ *
+ * trace.c
+ *	  What each expression of a workflow gave, step by step.
+ *
+ * Steps are collected with the request and written with it, in its
+ * transaction: a request that is only read leaves none.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+
+#include "idflow.h"
+#include "trace.h"
+
+typedef struct TraceStep
+{
+	TimestampTz at;
+	const char *activity;
+	const char *activity_state;
+	const char *what;
+	const char *expression;
+	int			change;			/* seq; 0: of no change */
+	List	   *result;			/* of char * */
+	bool		hidden;			/* the result isn't kept */
+} TraceStep;
+
+static StorePlan insert_step = {
+	"INSERT INTO idflow.trace_step"
+	" (request, at, activity, activity_state, change, what, expression, result, hidden)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+	9, {INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, INT4OID, TEXTOID, TEXTOID, TEXTARRAYOID, BOOLOID}
+};
+
+/*
+ * A value may be of a column that the workflow hides, or be made of one: where
+ * it hides any, only conditions and names are kept.
+ */
+static bool
+hides_values(Workflow *wf)
+{
+	ListCell   *lc;
+
+	foreach(lc, element_children_named(wf->element, "Column"))
+	{
+		const char *show = element_value((DefinitionElement *) lfirst(lc), "Show");
+
+		if (show && strcmp(show, "Yes") != 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * trace_step: keep what an expression gave, if the workflow or the session
+ * wants it; result is a List of char *, of a condition "t" or "f".  The strings
+ * are not copied.
+ */
+void
+trace_step(Request *req, Workflow *wf, Change *change, const char *what,
+		   const char *expression, ExpressionKind kind, List *result)
+{
+	TraceStep  *step;
+
+	if (!setting_trace && !wf->trace)
+		return;
+	step = (TraceStep *) palloc0(sizeof(TraceStep));
+	step->at = GetCurrentTimestamp();
+	if (req->workflow)
+	{
+		Activity   *activity = request_activity(req);
+
+		step->activity = activity ? activity->name : NULL;
+		step->activity_state = request_full_state(req);
+	}
+	step->what = what;
+	step->expression = expression;
+	step->change = change->seq;
+	step->hidden = kind == EXPRESSION_TEXT && hides_values(wf);
+	step->result = step->hidden ? NIL : result;
+	req->trace = lappend(req->trace, step);
+}
+
+/*
+ * trace_write: store the steps that were kept.
+ */
+void
+trace_write(Request *req)
+{
+	UserSwitch	save;
+	ListCell   *lc;
+
+	if (req->trace == NIL)
+		return;
+	store_begin(&save);
+	foreach(lc, req->trace)
+	{
+		TraceStep  *step = (TraceStep *) lfirst(lc);
+		Datum		values[9];
+		char		nulls[10] = "         ";
+
+		values[0] = Int64GetDatum(req->id);
+		values[1] = TimestampTzGetDatum(step->at);
+		values[2] = text_datum(step->activity, &nulls[2]);
+		values[3] = text_datum(step->activity_state, &nulls[3]);
+		values[4] = Int32GetDatum(step->change);
+		values[5] = CStringGetTextDatum(step->what);
+		values[6] = CStringGetTextDatum(step->expression);
+		values[7] = text_array_datum(step->result);
+		values[8] = BoolGetDatum(step->hidden);
+		store_exec(&insert_step, values, nulls, false);
+	}
+	store_end(&save);
+	req->trace = NIL;
+}
