@@ -16,13 +16,13 @@
 
 /* run is NULL where deploy refuses the element */
 static const AspectKind kinds[] = {
-	{"AddChangeAspect", true, NULL},
-	{"AssertValueAspect", true, NULL},
-	{"AssertValueRequiredAspect", true, NULL},
+	{"AddChangeAspect", true, add_change_run, aspect_settable_fits},
+	{"AssertValueAspect", true, assert_value_run},
+	{"AssertValueRequiredAspect", true, assert_value_required_run},
 	{"BuildUniqueValueAspect", true, NULL},
-	{"InvokeFunctionAspect", false, NULL},
+	{"InvokeFunctionAspect", true, invoke_function_run, invoke_function_fits},
 	{"InvokeScriptAspect", false, NULL},
-	{"InvokeWorkflowAspect", false, NULL},
+	{"InvokeWorkflowAspect", false, invoke_workflow_run},
 	{"NotificationAspect", false, NULL},
 	{"SeparationAspect", true, NULL}
 };

@@ -44,6 +44,27 @@ typedef struct AspectKind
 extern const AspectKind *aspect_kind(const DefinitionElement *element);
 
 extern void aspects_index(Workflow *wf);
+
+/* aspect_change.c */
+extern int	aspect_position(Aspect *aspect, const char *attribute, Change *change, Relation rel);
+extern void aspect_set_value(Request *req, Aspect *aspect, Change *change, Relation rel,
+							 int position, char *value);
+extern void aspect_settable_fits(Workflow *wf, const DefinitionElement *element, Relation rel,
+								 Oid deployer);
+extern void add_change_run(Request *req, Aspect *aspect, Change *change);
+
+/* aspect_assert.c */
+extern void assert_value_run(Request *req, Aspect *aspect, Change *change);
+extern void assert_value_required_run(Request *req, Aspect *aspect, Change *change);
+extern void aspect_refuse(Request *req, Aspect *aspect, const char *message) pg_attribute_noreturn();
+
+/* aspect_invoke.c */
+extern void invoke_function_run(Request *req, Aspect *aspect, Change *change);
+extern void invoke_function_fits(Workflow *wf, const DefinitionElement *element, Relation rel,
+								 Oid deployer);
+extern void invoke_workflow_run(Request *req, Aspect *aspect, Change *change);
+extern bool request_is_invoking(int64 request);
+extern int64 invoking_request(int *depth);
 extern void aspects_run(Request *req, const char *state, bool after);
 
 #endif							/* IDFLOW_ASPECT_H */

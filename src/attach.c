@@ -44,7 +44,6 @@ static bool workflow_has_gate(List *gates, const char *workflow, int *number);
 static int	next_number(Relation rel, List *gates);
 static char *gate_name(int number, const char *workflow, CmdType operation);
 static Workflow *workflow_for_attach(const char *name);
-static void check_expressions(Workflow *wf, Relation rel);
 static void drop_workflow_gates(List *gates, const char *workflow);
 static Datum oid_array_datum(List *oids);
 static void forget_gates_off(List *relids);
@@ -120,7 +119,7 @@ attach_workflow(const char *workflow, Oid relid, List *operations,
 	attach_check_target(rel, operations);
 	attach_check_columns(rel, operations, columns);
 	CheckTableNotInUse(rel, "attach");
-	check_expressions(wf, rel);
+	workflow_fits(wf, rel);
 
 	relids = find_all_inheritors(relid, ShareRowExclusiveLock, NULL);
 
@@ -381,12 +380,12 @@ workflow_for_attach(const char *name)
 }
 
 /*
- * Try every expression of the workflow on the table as the role that
- * deployed it, so that errors come now and not with the first
- * request.
+ * workflow_fits: whether a workflow's expressions and bindings fit a table,
+ * tried as the role that deployed it, so that errors come now and not with the
+ * first request.
  */
-static void
-check_expressions(Workflow *wf, Relation rel)
+void
+workflow_fits(Workflow *wf, Relation rel)
 {
 	Oid			relid = RelationGetRelid(rel);
 	Oid			deployer = get_role_oid(wf->deployed_by, true);

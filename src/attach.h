@@ -74,6 +74,9 @@ extern bool has_gate(TriggerDesc *triggers);
 extern const char *trigger_workflow(Trigger *trigger);
 extern int16 operation_trigger_event(CmdType operation);
 
+/* attach.c */
+extern void workflow_fits(Workflow *wf, Relation rel);
+
 /* attach_element.c */
 extern char *element_place(Workflow *wf, const DefinitionElement *element);
 extern void element_binding_fits(Workflow *wf, const DefinitionElement *element,

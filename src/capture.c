@@ -295,24 +295,6 @@ make_change(Relation rel, Relation target, CmdType operation, TupleTableSlot *ol
 }
 
 /*
- * Title and subject: what the session says, else the workflow's expressions.
- */
-static void
-name_request(Request *req, Change *change)
-{
-	Workflow   *wf = req->workflow;
-
-	if (req->title == NULL && setting_title && setting_title[0])
-		req->title = pstrdup(setting_title);
-	if (req->title == NULL && wf->title)
-		req->title = expression_text(wf->title, wf, req, change, "Title");
-	if (req->title == NULL)
-		req->title = psprintf("%s on %s", operation_name(change->operation), change->target_name);
-	if (req->subject == NULL && wf->subject)
-		req->subject = expression_text(wf->subject, wf, req, change, "Subject");
-}
-
-/*
  * A row that an admin lets through: recorded, not held.
  */
 void
@@ -373,7 +355,7 @@ gate_capture(Relation rel, CmdType operation, TupleTableSlot *old, TupleTableSlo
 	if (req->workflow == NULL)
 	{
 		req->workflow = wf;
-		name_request(req, change);
+		request_name(req, change);
 	}
 	tried = draft_check(req, change, rel, info, old, new, touched);
 	if (operation == CMD_INSERT && RelationGetDescr(rel)->constr &&

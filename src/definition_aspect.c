@@ -10,6 +10,10 @@
 #include "definition.h"
 #include "errcodes.h"
 
+static void check_add_change(Definition *def, DefinitionElement *aspect);
+static void check_assert_value(Definition *def, DefinitionElement *aspect);
+static void check_function(Definition *def, DefinitionElement *aspect);
+
 /*
  * What an aspect of each kind must have beyond its attributes; NULL: nothing.
  */
@@ -18,11 +22,11 @@ static const struct
 	const char *element;
 	void		(*check) (Definition *def, DefinitionElement *aspect);
 }			checks[] = {
-	{"AddChangeAspect", NULL},
-	{"AssertValueAspect", NULL},
+	{"AddChangeAspect", check_add_change},
+	{"AssertValueAspect", check_assert_value},
 	{"AssertValueRequiredAspect", NULL},
 	{"BuildUniqueValueAspect", NULL},
-	{"InvokeFunctionAspect", NULL},
+	{"InvokeFunctionAspect", check_function},
 	{"InvokeScriptAspect", NULL},
 	{"InvokeWorkflowAspect", NULL},
 	{"NotificationAspect", NULL},
@@ -165,6 +169,62 @@ check_point_cut(Definition *def, DefinitionElement *root, DefinitionElement *poi
 						 point_cut_activity(point_cut), state);
 }
 
+static void
+need_attribute(Definition *def, DefinitionElement *aspect, const char *name, const char *example)
+{
+	if (element_value(aspect, name) == NULL)
+		definition_error(def, ERRCODE_WF_DEFINITION, aspect->line, aspect->name,
+						 psprintf("Write %s=\"%s\".", name, example),
+						 "attribute %s is missing", name);
+}
+
+/*
+ * An ExpressionBinding is the object that the expression sees: the row, so the
+ * Binding without its last part.
+ */
+static void
+check_expression_binding(Definition *def, DefinitionElement *aspect)
+{
+	const char *binding = element_value(aspect, "Binding");
+	DefinitionAttribute *object = definition_attribute(aspect, "ExpressionBinding");
+	size_t		len = object ? strlen(object->value) : 0;
+
+	if (binding == NULL || object == NULL ||
+		(strncmp(binding, object->value, len) == 0 &&
+		 (binding[len] == '.' || binding[len] == ':') &&
+		 strpbrk(binding + len + 1, ".:") == NULL))
+		return;
+	definition_error(def, ERRCODE_WF_DEFINITION, object->line, aspect->name,
+					 "An expression sees the row: write the Binding without its last part, or remove the attribute.",
+					 "ExpressionBinding=\"%s\" is not the object that Binding=\"%s\" is a column of",
+					 object->value, binding);
+}
+
+static void
+check_add_change(Definition *def, DefinitionElement *aspect)
+{
+	need_attribute(def, aspect, "Expression", "SQL:lower(new.login)");
+}
+
+static void
+check_assert_value(Definition *def, DefinitionElement *aspect)
+{
+	need_attribute(def, aspect, "Expression", "SQL:new.salary > 0");
+}
+
+static void
+check_function(Definition *def, DefinitionElement *aspect)
+{
+	DefinitionAttribute *function = definition_attribute(aspect, "Function");
+	const char *dot = function ? strchr(function->value, '.') : NULL;
+
+	if (function && (dot == NULL || strpbrk(function->value, "()")))
+		definition_error(def, ERRCODE_WF_DEFINITION, function->line, aspect->name,
+						 "Write the schema and the name, without arguments: Function=\"hr.provision\".",
+						 "attribute Function must be a qualified name, not \"%s\"",
+						 function->value);
+}
+
 /*
  * Check all aspects of a document.
  */
@@ -212,6 +272,7 @@ definition_check_aspects(Definition *def, DefinitionElement *root)
 		foreach(lo, point_cuts)
 			check_point_cut(def, root, (DefinitionElement *) lfirst(lo));
 
+		check_expression_binding(def, aspect);
 		for (int i = 0; i < lengthof(checks); i++)
 			if (checks[i].check && strcmp(checks[i].element, aspect->name) == 0)
 				checks[i].check(def, aspect);

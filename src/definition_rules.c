@@ -198,6 +198,14 @@ static const AttributeRule invoke_workflow_attributes[] = {
 	END_OF_RULES
 };
 
+static const AttributeRule invoke_function_attributes[] = {
+	{"Identifier", ATTRIBUTE_IDENTIFIER, REQUIRED},
+	{"Function", ATTRIBUTE_NAME, REQUIRED},
+	{"IfExpression", ATTRIBUTE_CONDITION, 0},
+	{"Priority", ATTRIBUTE_INTEGER, 0},
+	END_OF_RULES
+};
+
 static const AttributeRule notification_attributes[] = {
 	{"Identifier", ATTRIBUTE_IDENTIFIER, REQUIRED},
 	{"Binding", ATTRIBUTE_TEXT, 0},
@@ -300,7 +308,7 @@ static const ElementRule element_rules[] = {
 	{"InvokeScriptAspect", 0, "PointCut", invoke_script_attributes},
 	{"InvokeWorkflowAspect", 0, "PointCut", invoke_workflow_attributes},
 	{"NotificationAspect", 0, "PointCut|Recipient", notification_attributes},
-	{"InvokeFunctionAspect", REFUSED, "PointCut", NULL},
+	{"InvokeFunctionAspect", 0, "PointCut", invoke_function_attributes},
 	{"SeparationAspect", REFUSED, "PointCut", NULL},
 	{"PointCut", 0, NULL, point_cut_attributes},
 	{"UnicityCheckRule", 0, NULL, unicity_check_attributes},

@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
@@ -26,6 +27,7 @@
 #include "utils/memutils.h"
 #include "utils/xml.h"
 
+#include "attach.h"
 #include "definition.h"
 #include "idflow.h"
 
@@ -37,6 +39,7 @@ PG_FUNCTION_INFO_V1(idflow_workflow_changed);
 static void report_messages(Definition *def);
 static void deploy_workflow(WorkflowDefinition *workflow, const char *deployer,
 							ReturnSetInfo *rsinfo);
+static void check_attached(const char *name);
 static void refuse_old_snapshot(const char *name);
 static HeapTuple same_newest_version(WorkflowDefinition *workflow);
 static void insert_activities(int64 workflow_id, WorkflowDefinition *workflow);
@@ -100,6 +103,11 @@ idflow_deploy(PG_FUNCTION_ARGS)
 		deploy_workflow((WorkflowDefinition *) lfirst(lc), deployer, rsinfo);
 
 	store_end(&saved);
+
+	/* what is attached already goes on with what was deployed */
+	CommandCounterIncrement();
+	foreach(lc, def->workflows)
+		check_attached(((WorkflowDefinition *) lfirst(lc))->name);
 
 	MemoryContextDelete(MemoryContextSwitchTo(oldcontext));
 
@@ -356,6 +364,47 @@ deploy_workflow(WorkflowDefinition *workflow, const char *deployer,
 
 	insert_activities(id, workflow);
 	insert_elements(id, workflow);
+}
+
+/*
+ * A workflow's newest version must fit the tables that it is attached to.
+ */
+static void
+check_attached(const char *name)
+{
+	static StorePlan plan = {
+		"SELECT DISTINCT g.target::pg_catalog.oid FROM idflow.gate AS g"
+		" WHERE g.workflow OPERATOR(pg_catalog.=) $1 ORDER BY 1",
+		1, {TEXTOID}
+	};
+	MemoryContext cxt = CurrentMemoryContext;
+	Datum		values[1] = {CStringGetTextDatum(name)};
+	List	   *targets = NIL;
+	UserSwitch	save;
+	ListCell   *lc;
+	int			n;
+
+	store_begin(&save);
+	n = store_exec(&plan, values, NULL, false);
+	for (int i = 0; i < n; i++)
+	{
+		bool		isnull;
+		Oid			target = DatumGetObjectId(spi_datum(SPI_tuptable->vals[i], 1, &isnull));
+		MemoryContext spicxt = MemoryContextSwitchTo(cxt);
+
+		targets = lappend_oid(targets, target);
+		MemoryContextSwitchTo(spicxt);
+	}
+	store_end(&save);
+	foreach(lc, targets)
+	{
+		Relation	rel = try_table_open(lfirst_oid(lc), AccessShareLock);
+
+		if (rel == NULL)
+			continue;
+		workflow_fits(workflow_current(name, false), rel);
+		table_close(rel, NoLock);
+	}
 }
 
 /*

@@ -45,5 +45,7 @@
 #define ERRCODE_WF_OPEN_REQUESTS		MAKE_SQLSTATE('W','F','0','1','5')
 /* the request's state does not allow this */
 #define ERRCODE_WF_REQUEST_STATE		MAKE_SQLSTATE('W','F','0','1','6')
+/* an aspect of the workflow refuses the transition */
+#define ERRCODE_WF_ASPECT				MAKE_SQLSTATE('W','F','0','1','7')
 
 #endif							/* IDFLOW_ERRCODES_H */

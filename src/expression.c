@@ -46,7 +46,10 @@ expression_error_context(void *arg)
 	errcontext("%s: %s", context->what, context->expression);
 }
 
-static Oid
+/*
+ * deployer_role: the role that deployed a workflow; errors if it is gone.
+ */
+Oid
 deployer_role(Workflow *wf)
 {
 	Oid			roleid = get_role_oid(wf->deployed_by, true);

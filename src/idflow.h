@@ -202,6 +202,7 @@ extern bool expression_bool(const char *expression, Workflow *wf, struct Request
 							struct Change *change, const char *what);
 extern char *expression_text(const char *expression, Workflow *wf, struct Request *request,
 							 struct Change *change, const char *what);
+extern Oid	deployer_role(Workflow *wf);
 extern List *expression_names(const char *expression, Workflow *wf, struct Request *request,
 							  struct Change *change, const char *what);
 
@@ -337,6 +338,7 @@ extern Request *request_load_by_task(int64 task);
 extern void request_write(Request *req);
 extern void request_close(Request *req, const char *state);
 extern bool request_is_closed(Request *req);
+extern void request_name(Request *req, Change *change);
 extern Activity *request_activity(Request *req);
 extern char *request_full_state(Request *req);
 extern List *request_context(void);

@@ -21,6 +21,7 @@
 #include "utils/varlena.h"
 
 #include "heapstore.h"
+#include "aspect.h"
 #include "idflow.h"
 #include "trace.h"
 
@@ -75,6 +76,8 @@ enum
 static StoreTable request_table = {"request"};
 static StoreTable event_table = {"event"};
 
+#define MAX_PARENTS		32
+
 #define REQUEST_COLUMNS \
 	"r.id, r.workflow, r.version, r.title, r.state, r.activity, r.activity_state, r.requester," \
 	" r.subject, r.parent, r.opened_at, r.closed_at, r.revision, r.workflow_id, r.position, r.task," \
@@ -122,6 +125,36 @@ request_context(void)
 }
 
 /*
+ * Find the parent: the request that is applied or that invokes something.  What
+ * sets off itself must end.
+ */
+static void
+set_parent(Request *req)
+{
+	int			length;
+	int64		parent = invoking_request(&length);
+
+	if (applying_request)
+		parent = applying_request;
+	req->parent = parent;
+	for (; parent != 0; length++)
+	{
+		StoreRow	row;
+		ItemPointerData tid;
+
+		if (length > MAX_PARENTS)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("request would be the child of more than %d requests", MAX_PARENTS),
+					 errdetail("Each of them was set off by the one before."),
+					 errhint("Look for a workflow that invokes itself, or for a trigger that writes to its own table.")));
+		if (!store_fetch(&request_table, parent, &row, &tid))
+			return;
+		parent = row.nulls[REQ_PARENT - 1] ? 0 : DatumGetInt64(row.values[REQ_PARENT - 1]);
+	}
+}
+
+/*
  * request_create: a new request of an actor's, in memory; request_write()
  * stores it.  Its number is taken now.
  */
@@ -133,7 +166,7 @@ request_create(const char *actor)
 	req->id = nextval_internal(extension_relid("request_id_seq"), false);
 	req->state = "draft";
 	req->requester = pstrdup(actor);
-	req->parent = applying_request;
+	set_parent(req);
 	req->opened_at = GetCurrentTimestamp();
 	req->revision = 1;
 	req->role = GetUserNameFromId(GetUserId(), false);
@@ -243,6 +276,25 @@ request_load(int64 id)
 		store_end(&save);
 	}
 	return found ? request_from_row(&row, &tid) : NULL;
+}
+
+/*
+ * request_name: title and subject: what the session says, else the workflow's
+ * expressions over the change.
+ */
+void
+request_name(Request *req, Change *change)
+{
+	Workflow   *wf = req->workflow;
+
+	if (req->title == NULL && setting_title && setting_title[0])
+		req->title = pstrdup(setting_title);
+	if (req->title == NULL && wf->title)
+		req->title = expression_text(wf->title, wf, req, change, "Title");
+	if (req->title == NULL)
+		req->title = psprintf("%s on %s", operation_name(change->operation), change->target_name);
+	if (req->subject == NULL && wf->subject)
+		req->subject = expression_text(wf->subject, wf, req, change, "Subject");
 }
 
 /*

@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "aspect.h"
 #include "decide.h"
 #include "idflow.h"
 #include "reading.h"
@@ -41,6 +42,11 @@ static StorePlan blank_images = {
 void
 refuse_applying(Request *req)
 {
+	if (request_is_invoking(req->id))
+		ereport(ERROR,
+				(errcode(ERRCODE_WF_REQUEST_STATE),
+				 errmsg("request " INT64_FORMAT " is in the middle of a step", req->id),
+				 errdetail("One of its aspects invokes what runs now.")));
 	if (applying_request != 0 && req->id == applying_request)
 		ereport(ERROR,
 				(errcode(ERRCODE_WF_REQUEST_STATE),
