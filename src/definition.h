@@ -9,6 +9,7 @@
  * definition_source.c lines in the source
  * definition_check.c checks by those tables
  * definition_meaning.c checks by meaning: workflows and activities
+ * definition_sound.c checks by meaning: where activities lead
  * definition_aspect.c checks by meaning: aspects
  * definition.c		  the way through all of them, and the result's structs
  *
@@ -139,6 +140,9 @@ extern DefinitionAttribute *definition_attribute(DefinitionElement *element, con
 
 /* definition_meaning.c */
 extern void definition_check_meaning(Definition *def, DefinitionElement *root);
+
+/* definition_sound.c */
+extern void definition_check_flow(Definition *def, DefinitionElement *workflow);
 
 /* definition_aspect.c */
 extern bool is_aspect(const DefinitionElement *element);

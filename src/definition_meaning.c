@@ -98,6 +98,7 @@ check_workflow(Definition *def, DefinitionElement *workflow)
 	ListCell   *lc;
 	DefinitionElement *persist = NULL;
 	int			nactivities = 0;
+	bool		continues = false;
 	bool		waits = false;
 	bool		all_known = true;
 
@@ -151,6 +152,8 @@ check_workflow(Definition *def, DefinitionElement *workflow)
 							   "Let the activity whose Template is Persist be the last.",
 							   "activity \"%s\" comes after the rows are written",
 							   identifier ? identifier->value : "");
+		if (strcmp(t->name, "ContinueWith") == 0)
+			continues = true;
 		if (strcmp(t->name, "Persist") == 0)
 		{
 			persist = activity;
@@ -164,15 +167,17 @@ check_workflow(Definition *def, DefinitionElement *workflow)
 			waits = true;
 	}
 
+	if (all_known && def->nerrors == 0)
+		definition_check_flow(def, workflow);
 	if (nactivities == 0)
 		definition_error(def, ERRCODE_WF_DEFINITION, workflow->line, workflow->name,
 						 "Put at least one <Activity> into it, and let the last one's Template be Persist.",
 						 "workflow has no activity");
-	else if (all_known && persist == NULL)
+	else if (all_known && persist == NULL && !continues)
 		definition_warning(def, workflow->line, workflow->name,
 						   "Let the last activity's Template be Persist.",
 						   "no activity is a Persist: nothing would ever be written");
-	else if (all_known && !waits)
+	else if (all_known && !waits && !continues)
 		definition_warning(def, workflow->line, workflow->name,
 						   "Put an activity whose Template is Review or ReviewWithFeedback before the Persist.",
 						   "no activity waits for anybody: every change would be written at once");

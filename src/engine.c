@@ -17,7 +17,7 @@
 #include "aspect.h"
 #include "idflow.h"
 
-static void start_next(Request *req);
+static void run_from(Request *req, int position, bool starts);
 
 /*
  * governed_changes: the changes that the request's present workflow has a
@@ -45,21 +45,28 @@ governed_changes(Request *req)
 }
 
 /*
- * An activity with an IfExpression is entered if it is true for any of the
- * changes: a review that one change needs is not lost among others.
+ * A condition of the workflow holds if it is true for any of the changes: a
+ * review that one change needs is not lost among others.  NULL always holds.
  */
 static bool
-activity_applies(Request *req, Activity *activity)
+condition_holds(Request *req, const char *condition, const char *what)
 {
 	ListCell   *lc;
 
-	if (activity->if_expression == NULL)
+	if (condition == NULL)
 		return true;
 	foreach(lc, governed_changes(req))
-		if (expression_bool(activity->if_expression, req->workflow, req, lfirst(lc),
-							psprintf("IfExpression of activity \"%s\"", activity->name)))
+		if (expression_bool(condition, req->workflow, req, lfirst(lc), what))
 			return true;
 	return false;
+}
+
+static bool
+activity_applies(Request *req, Activity *activity)
+{
+	return activity->if_expression == NULL ||
+		condition_holds(req, activity->if_expression,
+						psprintf("IfExpression of activity \"%s\"", activity->name));
 }
 
 /*
@@ -216,10 +223,9 @@ void
 engine_start(Request *req, Workflow *wf)
 {
 	req->workflow = wf;
-	req->position = 0;
 	req->activity_state = NULL;
 	req->state = "open";
-	start_next(req);
+	run_from(req, 1, true);
 }
 
 /* The workflow is through: stay at the last activity, which says how it ended. */
@@ -239,17 +245,76 @@ end_workflow(Request *req)
 }
 
 /*
- * Start the activities after the one at hand, until the request waits or
- * ends.
+ * Where the activity at hand, which has come to a final state, is sent by a
+ * Transition: the first that is for the state and whose IfExpression is true
+ * for any of the changes.  0: nowhere.
+ */
+static int
+transition_target(Request *req)
+{
+	Activity   *activity = request_activity(req);
+	ListCell   *lc;
+
+	foreach(lc, activity->element->children)
+	{
+		DefinitionElement *transition = (DefinitionElement *) lfirst(lc);
+
+		if (strcmp(transition->name, "Transition") == 0 &&
+			strcmp(element_value(transition, "On"), req->activity_state) == 0 &&
+			condition_holds(req, element_value(transition, "IfExpression"),
+							psprintf("IfExpression of the transition of activity \"%s\" to \"%s\"",
+									 activity->name, element_value(transition, "To"))))
+			return workflow_activity_named(req->workflow, element_value(transition, "To"))->position;
+	}
+	return 0;
+}
+
+/*
+ * ContinueWith: the request goes on in another workflow, "Workflow" or
+ * "Workflow:Activity".  Returns the position there; *starts tells whether that
+ * workflow begins at its beginning.
+ */
+static int
+continue_with(Request *req, bool *starts)
+{
+	Activity   *here = request_activity(req);
+	char	   *name = pstrdup(element_value(here->element, "ArgumentCalledWorkflow"));
+	char	   *colon = strchr(name, ':');
+	Workflow   *wf;
+	Activity   *activity = NULL;
+
+	if (colon)
+		*colon = '\0';
+	wf = workflow_current(name, false);
+	if (colon && (activity = workflow_activity_named(wf, colon + 1)) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_WF_UNDEFINED_WORKFLOW),
+				 errmsg("workflow \"%s\" has no activity \"%s\"", name, colon + 1),
+				 errdetail("Activity \"%s\" of workflow \"%s\" goes on there.", here->name,
+						   req->workflow->name)));
+	invoked(req, psprintf("goes on with workflow %s",
+						  element_value(here->element, "ArgumentCalledWorkflow")));
+	aspects_run(req, STATE_INVOKED, true);
+	req->passed = lappend(req->passed, req->workflow->name);
+	req->workflow = wf;
+	*starts = activity == NULL;
+	return activity ? activity->position : 1;
+}
+
+/*
+ * Go through the activities from a position on, until the request waits or
+ * ends.  Where it starts there, it executes the first Action itself.
  */
 static void
-start_next(Request *req)
+run_from(Request *req, int position, bool starts)
 {
 	for (;;)
 	{
+		bool		at_start = starts;
 		Activity   *activity;
 
-		req->position++;
+		starts = false;
+		req->position = position;
 		activity = request_activity(req);
 		if (activity == NULL)
 		{
@@ -263,14 +328,14 @@ start_next(Request *req)
 		{
 			request_event(req, req->acting, req->acting_via, "Skip",
 						  "its IfExpression is not true");
+			position++;
 			continue;
 		}
 
 		enter(req, activity->template->initial_state);
 		if (activity->template->is_interactive)
 		{
-			/* the request itself executes the first Action */
-			if (req->position != 1 ||
+			if (!at_start ||
 				template_transition(activity->template, req->activity_state, "Execute") == NULL)
 			{
 				task_open(req);
@@ -285,9 +350,17 @@ start_next(Request *req)
 			if (!persist(req))
 				return;
 		}
+		else if (strcmp(activity->template->name, "ContinueWith") == 0)
+		{
+			position = continue_with(req, &starts);
+			continue;
+		}
 		else
 			invoked(req, NULL);
 		aspects_run(req, req->activity_state, true);
+		position = transition_target(req);
+		if (position == 0)
+			position = req->position + 1;
 	}
 }
 
@@ -298,14 +371,23 @@ start_next(Request *req)
 void
 engine_leave(Request *req)
 {
-	if (template_state_kind(req->activity_state) == TEMPLATE_STATE_PROCEED)
+	bool		closes = template_state_kind(req->activity_state) == TEMPLATE_STATE_CLOSE;
+	int			position = 0;
+
+	if (closes)
 	{
-		aspects_run(req, req->activity_state, true);
-		start_next(req);
+		position = transition_target(req);
+		if (position == 0)
+		{
+			request_close(req, strcmp(req->activity_state, STATE_DECLINED) == 0 ?
+						  "declined" : "aborted");
+			return;
+		}
 	}
-	else
-		request_close(req, strcmp(req->activity_state, STATE_DECLINED) == 0 ?
-					  "declined" : "aborted");
+	aspects_run(req, req->activity_state, true);
+	if (!closes)
+		position = transition_target(req);
+	run_from(req, position ? position : req->position + 1, false);
 }
 
 /*
@@ -321,9 +403,8 @@ engine_review_again(Request *req)
 
 		if (template_transition(activity->template, activity->template->initial_state, "Approve"))
 		{
-			req->position = position - 1;
 			req->state = "open";
-			start_next(req);
+			run_from(req, position, false);
 			return;
 		}
 	}
@@ -336,7 +417,6 @@ engine_review_again(Request *req)
 void
 engine_apply_again(Request *req)
 {
-	req->position--;
 	req->state = "open";
-	start_next(req);
+	run_from(req, req->position, false);
 }
