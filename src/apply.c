@@ -20,6 +20,7 @@
 #include "utils/varlena.h"
 
 #include "apply.h"
+#include "column.h"
 #include "idflow.h"
 #include "notice.h"
 #include "subxact.h"
@@ -67,6 +68,8 @@ apply_change(Request *req, Change *change, HeapTuple *written, char **held_by, S
 	Relation	rel = row_open(change, RowExclusiveLock);
 	HeapTuple	live = NULL;
 	List	   *positions;
+	Image	   *merged = NULL;
+	Change	   *written_as = change;
 	Dml			dml;
 	Pass		pass;
 	Pass	   *outer = current_pass;
@@ -78,7 +81,7 @@ apply_change(Request *req, Change *change, HeapTuple *written, char **held_by, S
 	if (change->operation != CMD_INSERT)
 	{
 		live = row_find(rel, change, true);
-		if (apply_conflicts(change, rel, live, &positions))
+		if (apply_conflicts(req->workflow, change, rel, live, &positions, &merged))
 		{
 			List	   *names = NIL;
 			ListCell   *lc;
@@ -99,7 +102,13 @@ apply_change(Request *req, Change *change, HeapTuple *written, char **held_by, S
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	dml_prepare(&dml, change, rel, live);
+	if (merged)
+	{
+		written_as = (Change *) palloc(sizeof(Change));
+		*written_as = *change;
+		written_as->new_image = merged;
+	}
+	dml_prepare(&dml, written_as, rel, live);
 
 	memset(&pass, 0, sizeof(pass));
 	pass.context = GetMemoryChunkContext(req);
@@ -132,7 +141,7 @@ apply_change(Request *req, Change *change, HeapTuple *written, char **held_by, S
 	else if (trying && change->operation != CMD_DELETE)
 		*written = written_row(req, rel);
 	else if (change->operation != CMD_DELETE)
-		check_written_row(req, change, rel, &dml, live, report);
+		check_written_row(req, written_as, rel, &dml, live, report);
 
 	SPI_finish();
 	table_close(rel, NoLock);
@@ -356,13 +365,13 @@ apply_changes(Request *req, List *changes, HeapTuple *written, char **held_by,
 }
 
 /*
- * apply_request: write all changes of a request, or none.  Errors are the
- * table's own.  For APPLY_CONFLICT report holds the columns, for APPLY_HELD
+ * Write all changes of a request, or none.  Errors are the table's own.  For
+ * APPLY_CONFLICT report holds the columns, for APPLY_HELD
  * held_by the workflow whose gate holds held_change; for APPLY_DONE report
  * holds the columns that triggers altered.
  */
-ApplyOutcome
-apply_request(Request *req, char **held_by, Change **held_change, StringInfo report)
+static ApplyOutcome
+apply_all(Request *req, char **held_by, Change **held_change, StringInfo report)
 {
 	List	   *changes = request_changes(req);
 	volatile ApplyOutcome outcome = APPLY_DONE;
@@ -386,6 +395,33 @@ apply_request(Request *req, char **held_by, Change **held_change, StringInfo rep
 		subxact_commit(&sub);
 	else
 		subxact_abort(&sub);
+	return outcome;
+}
+
+/*
+ * apply_request: the same; where a workflow hides columns, errors don't show
+ * what PostgreSQL tells of the rows that they are about.
+ */
+ApplyOutcome
+apply_request(Request *req, char **held_by, Change **held_change, StringInfo report)
+{
+	volatile ApplyOutcome outcome = APPLY_DONE;
+	bool		hides = false;
+	ListCell   *lc;
+
+	foreach(lc, request_changes(req))
+		hides |= change_hides_columns((Change *) lfirst(lc));
+	if (!hides)
+		return apply_all(req, held_by, held_change, report);
+	PG_TRY();
+	{
+		outcome = apply_all(req, held_by, held_change, report);
+	}
+	PG_CATCH();
+	{
+		rethrow_without_values();
+	}
+	PG_END_TRY();
 	return outcome;
 }
 

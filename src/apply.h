@@ -66,7 +66,8 @@ extern Pass *current_pass;		/* NULL: nothing is being written */
 extern PassVerdict apply_pass(TriggerData *trigdata, CmdType operation, const char *workflow);
 
 /* merge.c: a change beside the row as it stands now */
-extern bool apply_conflicts(Change *change, Relation rel, HeapTuple live, List **positions);
+extern bool apply_conflicts(Workflow *wf, Change *change, Relation rel, HeapTuple live,
+							List **positions, Image **merged);
 extern void report_columns(StringInfo report, Change *change, Relation rel, List *names);
 extern void check_written_row(Request *req, Change *change, Relation rel, Dml *dml,
 							  HeapTuple live, StringInfo report);

@@ -190,25 +190,6 @@ invoke_function_fits(Workflow *wf, const DefinitionElement *element, Relation re
 /* ---------------------------------------------------------------- workflows */
 
 static Image *
-copy_image(Image *image)
-{
-	Image	   *copy;
-
-	if (image == NULL)
-		return NULL;
-	copy = (Image *) palloc0(sizeof(Image));
-	copy->n = image->n;
-	copy->values = (char **) palloc(Max(image->n, 1) * sizeof(char *));
-	memcpy(copy->values, image->values, image->n * sizeof(char *));
-	if (image->columns)
-	{
-		copy->columns = (int16 *) palloc(Max(image->n, 1) * sizeof(int16));
-		memcpy(copy->columns, image->columns, image->n * sizeof(int16));
-	}
-	return copy;
-}
-
-static Image *
 empty_image(void)
 {
 	Image	   *image = (Image *) palloc0(sizeof(Image));
@@ -240,8 +221,8 @@ invoked_change(Request *req, Change *change, const char *workflow)
 	copy->operation = gone ? CMD_DELETE : CMD_UPDATE;
 	copy->layout = change->layout;
 	copy->gates = list_make1(pstrdup(workflow));
-	copy->key = copy_image(change->key);
-	copy->old_image = gone ? copy_image(change->old_image) : empty_image();
+	copy->key = image_copy(change->key);
+	copy->old_image = gone ? image_copy(change->old_image) : empty_image();
 	copy->new_image = gone ? NULL : empty_image();
 	copy->context = change->context;
 	return copy;

@@ -10,6 +10,7 @@
 
 #include "aspect.h"
 #include "attach.h"
+#include "column.h"
 #include "definition.h"
 
 /*
@@ -98,7 +99,9 @@ attach_elements(Workflow *wf, Relation rel, Oid deployer)
 		DefinitionElement *element = (DefinitionElement *) lfirst(lc);
 		const AspectKind *kind = aspect_kind(element);
 
-		if (kind && kind->fits)
+		if (strcmp(element->name, "Column") == 0)
+			column_fits(wf, element, rel);
+		else if (kind && kind->fits)
 			kind->fits(wf, element, rel, deployer);
 		else
 			element_fits(wf, element, rel, deployer);

@@ -24,6 +24,7 @@
 
 #include "apply.h"
 #include "capture.h"
+#include "column.h"
 #include "compat.h"
 #include "idflow.h"
 #include "notice.h"
@@ -327,6 +328,49 @@ record_bypass(Relation rel, CmdType operation, TupleTableSlot *old, TupleTableSl
 }
 
 /*
+ * Whether the table would take the row; the change gets its number and holds
+ * its keys.
+ */
+static void
+check_draft(Request *req, Change *change, Relation rel, Relation target, TupleTableSlot *old,
+			TupleTableSlot *new, const char *workflow, StatementInfo *info, Bitmapset *touched)
+{
+	bool		tried = draft_check(req, change, rel, info, old, new, touched);
+
+	if (change->operation == CMD_INSERT && RelationGetDescr(rel)->constr &&
+		RelationGetDescr(rel)->constr->has_generated_stored)
+	{
+		/* the check computed the generated columns: image them too */
+		Change	   *again = make_change(rel, target, CMD_INSERT, old, new, workflow, info);
+
+		change->new_image = again->new_image;
+		change->new_row = again->new_row;
+	}
+	change_add(req, change);
+	pending_keys_add(req, change, rel, new, touched, old ? &old->tts_tid : NULL,
+					 info->rri ? info->rri->ri_onConflictArbiterIndexes : NIL, !tried);
+}
+
+/*
+ * The same where the workflow hides columns: errors don't show values.
+ */
+static pg_noinline void
+check_draft_unseen(Request *req, Change *change, Relation rel, Relation target,
+				   TupleTableSlot *old, TupleTableSlot *new, const char *workflow,
+				   StatementInfo *info, Bitmapset *touched)
+{
+	PG_TRY();
+	{
+		check_draft(req, change, rel, target, old, new, workflow, info, touched);
+	}
+	PG_CATCH();
+	{
+		rethrow_without_values();
+	}
+	PG_END_TRY();
+}
+
+/*
  * gate_capture: draft a row operation.  rel is the table whose gate holds it;
  * new must be a slot of our own, since stored generated columns are computed
  * into it.
@@ -341,7 +385,6 @@ gate_capture(Relation rel, CmdType operation, TupleTableSlot *old, TupleTableSlo
 	Request    *req = request_for_row(actor);
 	Change	   *change;
 	Bitmapset  *touched = NULL;
-	bool		tried;
 
 	if (operation == CMD_UPDATE)
 		touched = touched_attributes(RelationGetDescr(rel), old, new);
@@ -357,19 +400,10 @@ gate_capture(Relation rel, CmdType operation, TupleTableSlot *old, TupleTableSlo
 		req->workflow = wf;
 		request_name(req, change);
 	}
-	tried = draft_check(req, change, rel, info, old, new, touched);
-	if (operation == CMD_INSERT && RelationGetDescr(rel)->constr &&
-		RelationGetDescr(rel)->constr->has_generated_stored)
-	{
-		/* the check computed the generated columns: image them too */
-		Change	   *again = make_change(rel, target, operation, old, new, workflow, info);
-
-		change->new_image = again->new_image;
-		change->new_row = again->new_row;
-	}
-	change_add(req, change);
-	pending_keys_add(req, change, rel, new, touched, old ? &old->tts_tid : NULL,
-					 info->rri ? info->rri->ri_onConflictArbiterIndexes : NIL, !tried);
+	if (workflow_hides_columns(wf))
+		check_draft_unseen(req, change, rel, target, old, new, workflow, info, touched);
+	else
+		check_draft(req, change, rel, target, old, new, workflow, info, touched);
 	change_store(req, change);
 
 	if (strcmp(req->state, "draft") != 0 || collecting_request() == 0 || applying_request)

@@ -195,6 +195,7 @@ typedef struct ElementRule
 extern const ElementRule *element_rule(const char *name, const DefinitionElement *parent);
 extern const AttributeRule *attribute_rule(const ElementRule *element, const char *name);
 extern bool name_in_list(const char *name, const char *list);
+extern char *definition_list(const char *value);
 extern char *format_list(const char *list);
 extern char *element_children(const ElementRule *element);
 extern char *element_attributes(const ElementRule *element);

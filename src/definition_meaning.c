@@ -8,6 +8,8 @@
  */
 #include "postgres.h"
 
+#include "lib/stringinfo.h"
+
 #include "definition.h"
 #include "errcodes.h"
 
@@ -18,6 +20,7 @@ static void check_workflow(Definition *def, DefinitionElement *workflow);
 static void check_activity(Definition *def, DefinitionElement *activity,
 						   const ActivityTemplate *t, bool is_first);
 static void check_actor(Definition *def, DefinitionElement *actor);
+static void check_columns(Definition *def, DefinitionElement *workflow);
 
 /*
  * Check a document whose root is a Workflow or a ConfigurationFile.
@@ -167,6 +170,7 @@ check_workflow(Definition *def, DefinitionElement *workflow)
 			waits = true;
 	}
 
+	check_columns(def, workflow);
 	if (all_known && def->nerrors == 0)
 		definition_check_flow(def, workflow);
 	if (nactivities == 0)
@@ -287,4 +291,55 @@ check_actor(Definition *def, DefinitionElement *actor)
 		definition_error(def, ERRCODE_WF_DEFINITION, actor->line, actor->name,
 						 "Write a principal's name after Literal:.",
 						 "element does not say who acts");
+}
+
+/*
+ * Check what a workflow says of columns: each once, and Edit names activities.
+ */
+static void
+check_columns(Definition *def, DefinitionElement *workflow)
+{
+	List	   *columns = element_children_named(workflow, "Column");
+	StringInfoData activities;
+	ListCell   *lc;
+
+	initStringInfo(&activities);
+	foreach(lc, element_children_named(workflow, "Activity"))
+	{
+		const char *name = element_value((DefinitionElement *) lfirst(lc), "Identifier");
+
+		if (name)
+			appendStringInfo(&activities, "%s%s", activities.len > 0 ? "|" : "", name);
+	}
+	foreach(lc, columns)
+	{
+		DefinitionElement *column = (DefinitionElement *) lfirst(lc);
+		const char *name = element_value(column, "Name");
+		const char *edit = element_value(column, "Edit");
+		char	   *names = edit ? definition_list(edit) : NULL;
+
+		for (int i = 0; name && i < foreach_current_index(lc); i++)
+		{
+			DefinitionElement *other = (DefinitionElement *) list_nth(columns, i);
+			const char *other_name = element_value(other, "Name");
+
+			if (other_name && strcmp(other_name, name) == 0)
+			{
+				definition_error(def, ERRCODE_WF_DEFINITION, column->line, column->name,
+								 psprintf("The first one is in line %d; write one <Column> for each.", other->line),
+								 "column \"%s\" stands twice", name);
+				break;
+			}
+		}
+		for (char *p = names; p && *p; p += strcspn(p, "|"), p += *p == '|')
+		{
+			char	   *activity = pnstrdup(p, strcspn(p, "|"));
+
+			if (!name_in_list(activity, activities.data))
+				definition_error(def, ERRCODE_WF_DEFINITION, column->line, column->name,
+								 psprintf("Edit lists activities of the workflow, separated by commas; they are %s. An empty Edit means nobody.",
+										  format_list(activities.data)),
+								 "workflow has no activity \"%s\"", activity);
+		}
+	}
 }

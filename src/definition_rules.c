@@ -299,7 +299,7 @@ static const ElementRule element_rules[] = {
 	{"Actor", 0, NULL, actor_attributes},
 	{"Timeout", REFUSED, NULL, timeout_attributes},
 	{"Transition", 0, NULL, transition_attributes},
-	{"Column", REFUSED, NULL, column_attributes},
+	{"Column", 0, NULL, column_attributes},
 	{"Profile", 0, NULL, profile_attributes},
 	{"AddChangeAspect", 0, "PointCut", add_change_attributes},
 	{"AssertValueAspect", 0, "PointCut", assert_value_attributes},
@@ -391,6 +391,28 @@ name_in_list(const char *name, const char *list)
 		list = *end ? end + 1 : end;
 	}
 	return false;
+}
+
+/*
+ * Return a list as it is written in an attribute, "A, B C", as "A|B|C" in the
+ * current memory context.
+ */
+char *
+definition_list(const char *value)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	while (*(value += strspn(value, ", ")) != '\0')
+	{
+		size_t		len = strcspn(value, ", ");
+
+		if (buf.len > 0)
+			appendStringInfoChar(&buf, '|');
+		appendBinaryStringInfo(&buf, value, len);
+		value += len;
+	}
+	return buf.data;
 }
 
 /*

@@ -21,9 +21,14 @@ PG_FUNCTION_INFO_V1(idflow_change_diff_rows);
 
 #define DIFF_COLUMNS 9
 
+/* A value as a report shows it: itself, masked, or null. */
 static Datum
-text_or_null(const char *value, bool *isnull)
+shown_text(const char *value, bool shown, bool masked, bool *isnull)
 {
+	if (value && masked)
+		value = column_mask;
+	else if (!shown)
+		value = NULL;
 	*isnull = value == NULL;
 	return value ? CStringGetTextDatum(value) : (Datum) 0;
 }
@@ -65,6 +70,8 @@ diff_change(int64 request, Change *change, Viewer viewer, ReturnSetInfo *rsinfo)
 	bool		exists;
 	char	  **live = live_values(change, &exists);
 	bool		live_visible = exists;
+	bool		is_explicit;
+	const char *reader = actor_lookup(&is_explicit);
 	Datum		key;
 	bool		key_null;
 
@@ -81,21 +88,23 @@ diff_change(int64 request, Change *change, Viewer viewer, ReturnSetInfo *rsinfo)
 		const char *draft = image_value(change->new_image, p, &has_new);
 		bool		row_shown = sight_of_row(sight, p);
 		bool		draft_shown = has_new && sight_of_draft(sight, p);
+		bool		row_masked = sight_of_masked_row(sight, p);
+		bool		draft_masked = has_new && sight_of_masked_draft(sight, p);
 		Datum		values[DIFF_COLUMNS];
 		bool		nulls[DIFF_COLUMNS] = {false};
 
 		switch (change->operation)
 		{
 			case CMD_INSERT:
-				if (!draft_shown || draft == NULL)
+				if ((!draft_shown && !draft_masked) || draft == NULL)
 					continue;
 				break;
 			case CMD_UPDATE:
-				if (!draft_shown)
+				if (!draft_shown && !draft_masked)
 					continue;
 				break;
 			default:
-				if (!has_old || base == NULL || !row_shown)
+				if (!has_old || base == NULL || (!row_shown && !row_masked))
 					continue;
 				break;
 		}
@@ -107,10 +116,10 @@ diff_change(int64 request, Change *change, Viewer viewer, ReturnSetInfo *rsinfo)
 		values[3] = key;
 		nulls[3] = key_null;
 		values[4] = CStringGetTextDatum(layout->names[p - 1]);
-		values[5] = values[4];
-		values[6] = text_or_null(row_shown ? base : NULL, &nulls[6]);
-		values[7] = text_or_null(row_shown && live_visible ? live[p - 1] : NULL, &nulls[7]);
-		values[8] = text_or_null(draft_shown ? draft : NULL, &nulls[8]);
+		values[5] = CStringGetTextDatum(column_label(change, layout->names[p - 1], reader));
+		values[6] = shown_text(base, row_shown, row_masked, &nulls[6]);
+		values[7] = shown_text(live_visible ? live[p - 1] : NULL, row_shown, row_masked, &nulls[7]);
+		values[8] = shown_text(draft, draft_shown, draft_masked, &nulls[8]);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 }

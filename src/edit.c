@@ -20,6 +20,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "column.h"
 #include "decide.h"
 #include "edit.h"
 #include "idflow.h"
@@ -228,7 +229,20 @@ edit_done(Request *req, Change *change, Relation rel)
 			change->key->values[i] = unconstify(char *,
 												image_value(change->new_image, change->key->columns[i], &found));
 		}
-	check_again(req, change, rel);
+	if (change_hides_columns(change))
+	{
+		PG_TRY();
+		{
+			check_again(req, change, rel);
+		}
+		PG_CATCH();
+		{
+			rethrow_without_values();
+		}
+		PG_END_TRY();
+	}
+	else
+		check_again(req, change, rel);
 	change_update(req, change);
 }
 
@@ -274,6 +288,7 @@ edit_change(Request *req, Change *change, Jsonb *values)
 		char	   *value;
 		MemoryContext spicxt;
 
+		column_require_editable(req, name);
 		check_edit_privilege(change, rel, position);
 		value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column);
 		spicxt = MemoryContextSwitchTo(cxt);

@@ -246,6 +246,7 @@ extern Image *image_from_arrays(Datum columns, bool columns_null, Datum values, 
 extern void image_to_datums(Image *image, Datum *columns, char *columns_null,
 							Datum *values, char *values_null);
 extern const char *image_value(Image *image, int position, bool *found);
+extern Image *image_copy(Image *image);
 extern void image_set(Image *image, int position, const char *value);
 extern char *image_digest(Image *image, bytea *salt);
 extern void set_if_different(const char *name, const char *value);

@@ -130,6 +130,28 @@ image_value(Image *image, int position, bool *found)
 }
 
 /*
+ * image_copy: a copy of an image, NULL of none, whose values are shared.
+ */
+Image *
+image_copy(Image *image)
+{
+	Image	   *copy;
+
+	if (image == NULL)
+		return NULL;
+	copy = (Image *) palloc0(sizeof(Image));
+	copy->n = image->n;
+	copy->values = (char **) palloc(Max(image->n, 1) * sizeof(char *));
+	memcpy(copy->values, image->values, image->n * sizeof(char *));
+	if (image->columns)
+	{
+		copy->columns = (int16 *) palloc(Max(image->n, 1) * sizeof(int16));
+		memcpy(copy->columns, image->columns, image->n * sizeof(int16));
+	}
+	return copy;
+}
+
+/*
  * image_set: put a value, adding the column if the image lacks it.
  */
 void

@@ -24,6 +24,7 @@
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 
+#include "column.h"
 #include "idflow.h"
 #include "reading.h"
 
@@ -265,7 +266,8 @@ json_of_positions(Layout *layout, List *positions, List *values)
 		appendStringInfoChar(&buf, buf.len == 0 ? '{' : ',');
 		escape_json(&buf, layout->names[p - 1]);
 		appendStringInfoChar(&buf, ':');
-		json_add_value(&buf, layout->types[p - 1], lfirst(lv));
+		json_add_value(&buf, lfirst(lv) == (void *) column_mask ? "text" : layout->types[p - 1],
+					   lfirst(lv));
 	}
 	appendStringInfoChar(&buf, '}');
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(buf.data));

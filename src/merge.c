@@ -14,6 +14,7 @@
 #include "utils/lsyscache.h"
 
 #include "apply.h"
+#include "column.h"
 #include "compat.h"
 #include "idflow.h"
 
@@ -26,15 +27,20 @@ text_equal(const char *a, const char *b)
 /*
  * apply_conflicts: whether others changed what a change touches.  positions
  * receives those columns' positions in the layout; empty where the whole row
- * is gone.  The caller is the requester.
+ * is gone.  Columns of which the workflow says how they merge are not among
+ * them where they do; merged, if wanted, is then a copy of the new image with
+ * what comes of them, else NULL.  The caller is the requester.
  */
 bool
-apply_conflicts(Change *change, Relation rel, HeapTuple live, List **positions)
+apply_conflicts(Workflow *wf, Change *change, Relation rel, HeapTuple live, List **positions,
+				Image **merged)
 {
 	Image	   *base = change->old_image;
 	int			nest;
 
 	*positions = NIL;
+	if (merged)
+		*merged = NULL;
 	if (change->operation == CMD_INSERT)
 		return false;
 	if (live == NULL)
@@ -46,14 +52,30 @@ apply_conflicts(Change *change, Relation rel, HeapTuple live, List **positions)
 		int			position = base->columns ? base->columns[i] : i + 1;
 		AttrNumber	attnum = row_attnum(change->layout, rel, position, false);
 		char	   *now = row_text(rel, live, attnum);
-		bool		found;
+		const char *draft = NULL;
+		char	   *value;
+		bool		found = false;
+		ColumnMerge merge;
 
 		if (text_equal(now, base->values[i]))
 			continue;
+		if (change->operation == CMD_UPDATE)
+			draft = image_value(change->new_image, position, &found);
 		/* somebody else made the same change */
-		if (change->operation == CMD_UPDATE &&
-			text_equal(now, image_value(change->new_image, position, &found)))
+		if (found && text_equal(now, draft))
 			continue;
+		merge = wf ? column_merge(wf, change->layout->names[position - 1]) : MERGE_CONFLICT;
+		if (merge != MERGE_CONFLICT && !found)
+			continue;			/* goes with its row, whatever it has become */
+		if (merge_column(merge, TupleDescAttr(RelationGetDescr(rel), attnum - 1),
+						 base->values[i], now, draft, &value))
+		{
+			if (merged && *merged == NULL)
+				*merged = image_copy(change->new_image);
+			if (merged)
+				image_set(*merged, position, value);
+			continue;
+		}
 		*positions = lappend_int(*positions, position);
 	}
 	transmission_modes_end(nest);
@@ -124,7 +146,8 @@ check_written_row(Request *req, Change *change, Relation rel, Dml *dml, HeapTupl
 			(isnull || same_datum(value, expected, att->attbyval, att->attlen)))
 			continue;
 
-		if (arg < dml->nargs && req->workflow->exact)
+		if (arg < dml->nargs && req->workflow->exact &&
+			column_merge(req->workflow, NameStr(att->attname)) == MERGE_CONFLICT)
 		{
 			int			position = 0;
 			int			nest = transmission_modes_begin_for(change->layout);

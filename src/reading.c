@@ -151,8 +151,8 @@ image_at(HeapTuple row, int column)
 /* The columns that change_from_row() reads. */
 #define CHANGE_COLUMNS \
 	"d.seq, d.revision, d.target::pg_catalog.oid, d.target_name, d.operation, d.layout," \
-	" d.written, d.key_columns, d.key, d.old_columns, d.old_image, d.new_columns, d.new_image"
-#define CHANGE_NCOLUMNS 13
+	" d.written, d.key_columns, d.key, d.old_columns, d.old_image, d.new_columns, d.new_image, d.gates"
+#define CHANGE_NCOLUMNS 14
 
 /* A change from a row of CHANGE_COLUMNS, in the current memory context. */
 static Change *
@@ -187,6 +187,7 @@ change_from_row(SPITupleTable *table, uint64 i)
 	change->key = image_at(row, 8);
 	change->old_image = image_at(row, 10);
 	change->new_image = image_at(row, 12);
+	change->gates = text_array_list(spi_datum(row, 14, &isnull));
 	change->layout = layout_by_id(spi_int64(row, 6));
 	return change;
 }
@@ -344,6 +345,7 @@ sight_of_columns(Change *change, Viewer viewer)
 	bool		whole;
 
 	sight->viewer = viewer;
+	sight->show = columns_show(change);
 	if (viewer != VIEWER_OWN)
 		return sight;
 
@@ -386,9 +388,15 @@ sight_of(Change *change, Viewer viewer)
 	return sight;
 }
 
-/* sight_of_draft: may the drafted value at this position be shown? */
-bool
-sight_of_draft(Sight *sight, int position)
+static ColumnShow
+shown(Sight *sight, int position)
+{
+	return sight->show ? sight->show[position] : COLUMN_SHOWN;
+}
+
+/* Has the viewer a right to the drafted value, whatever workflows hide? */
+static bool
+right_to_draft(Sight *sight, int position)
 {
 	switch (sight->viewer)
 	{
@@ -401,9 +409,9 @@ sight_of_draft(Sight *sight, int position)
 	}
 }
 
-/* sight_of_row: may the table's own value at this position be shown? */
-bool
-sight_of_row(Sight *sight, int position)
+/* Has he one to the table's own value? */
+static bool
+right_to_row(Sight *sight, int position)
 {
 	switch (sight->viewer)
 	{
@@ -414,6 +422,34 @@ sight_of_row(Sight *sight, int position)
 		default:
 			return false;
 	}
+}
+
+/* sight_of_draft: may the drafted value at this position be shown? */
+bool
+sight_of_draft(Sight *sight, int position)
+{
+	return shown(sight, position) == COLUMN_SHOWN && right_to_draft(sight, position);
+}
+
+/* sight_of_row: may the table's own value at this position be shown? */
+bool
+sight_of_row(Sight *sight, int position)
+{
+	return shown(sight, position) == COLUMN_SHOWN && right_to_row(sight, position);
+}
+
+/* sight_of_masked_draft: may it be shown that there is a drafted value? */
+bool
+sight_of_masked_draft(Sight *sight, int position)
+{
+	return shown(sight, position) == COLUMN_MASKED && right_to_draft(sight, position);
+}
+
+/* sight_of_masked_row: may it be shown that the table has a value? */
+bool
+sight_of_masked_row(Sight *sight, int position)
+{
+	return shown(sight, position) == COLUMN_MASKED && right_to_row(sight, position);
 }
 
 /*
@@ -459,6 +495,7 @@ idflow_change_image(PG_FUNCTION_ARGS)
 	{
 		bool		found;
 		bool		in_key = false;
+		bool		from_row;
 		const char *value = image_value(image, p, &found);
 
 		/* an UPDATE's image holds touched columns; say of which row, too */
@@ -469,8 +506,13 @@ idflow_change_image(PG_FUNCTION_ARGS)
 		}
 		if (!found)
 			continue;
-		if (want_old || in_key || (want_key && change->operation != CMD_INSERT)
-			? sight_of_row(sight, p) : sight_of_draft(sight, p))
+		from_row = want_old || in_key || (want_key && change->operation != CMD_INSERT);
+		if (from_row ? sight_of_masked_row(sight, p) : sight_of_masked_draft(sight, p))
+		{
+			positions = lappend_int(positions, p);
+			values = lappend(values, value ? unconstify(char *, &column_mask[0]) : NULL);
+		}
+		else if (from_row ? sight_of_row(sight, p) : sight_of_draft(sight, p))
 		{
 			positions = lappend_int(positions, p);
 			values = lappend(values, unconstify(char *, value));

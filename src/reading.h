@@ -8,6 +8,7 @@
 #ifndef IDFLOW_READING_H
 #define IDFLOW_READING_H
 
+#include "column.h"
 #include "idflow.h"
 
 /* ------------------------------------------------------------- actor.c */
@@ -35,6 +36,7 @@ typedef struct Sight
 	bool	   *selectable;		/* may SELECT the column */
 	bool	   *written;		/* drafted by the requester himself */
 	bool		row_visible;	/* row-level security shows him the row */
+	ColumnShow *show;			/* what workflows show of columns; NULL: all */
 } Sight;
 
 /* A change of an open request, and how much the one who asks may see of it. */
@@ -52,6 +54,8 @@ extern Sight *sight_of_columns(Change *change, Viewer viewer);
 extern Sight *sight_of(Change *change, Viewer viewer);
 extern bool sight_of_draft(Sight *sight, int position);
 extern bool sight_of_row(Sight *sight, int position);
+extern bool sight_of_masked_draft(Sight *sight, int position);
+extern bool sight_of_masked_row(Sight *sight, int position);
 extern AttrNumber layout_attribute(Layout *layout, Oid relid, int position);
 
 /* -------------------------------------------------------------- live.c */

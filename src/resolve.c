@@ -79,7 +79,7 @@ conflicts_remain(Request *req)
 
 		become(&save, requester_role(req), SECURITY_RESTRICTED_OPERATION);
 		conflict = change->operation != CMD_INSERT &&
-			apply_conflicts(change, rel, row_find(rel, change, true), &positions);
+			apply_conflicts(req->workflow, change, rel, row_find(rel, change, true), &positions, NULL);
 		restore_user(&save);
 		table_close(rel, NoLock);
 		if (conflict)
@@ -186,7 +186,7 @@ idflow_resolve(PG_FUNCTION_ARGS)
 
 	become(&save, requester_role(req), SECURITY_RESTRICTED_OPERATION);
 	live = row_find(rel, change, true);
-	(void) apply_conflicts(change, rel, live, &positions);
+	(void) apply_conflicts(req->workflow, change, rel, live, &positions, NULL);
 	restore_user(&save);
 
 	nest = transmission_modes_begin();
@@ -319,7 +319,7 @@ idflow_rebase(PG_FUNCTION_ARGS)
 		rel = row_open(change, RowShareLock);
 		become(&save, requester_role(req), SECURITY_RESTRICTED_OPERATION);
 		live = row_find(rel, change, true);
-		conflict = apply_conflicts(change, rel, live, &positions);
+		conflict = apply_conflicts(req->workflow, change, rel, live, &positions, NULL);
 		restore_user(&save);
 		if (conflict && live == NULL)
 			ereport(ERROR,

@@ -13,7 +13,7 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
-#include "idflow.h"
+#include "column.h"
 #include "trace.h"
 
 typedef struct TraceStep
@@ -34,25 +34,6 @@ static StorePlan insert_step = {
 	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
 	9, {INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, INT4OID, TEXTOID, TEXTOID, TEXTARRAYOID, BOOLOID}
 };
-
-/*
- * A value may be of a column that the workflow hides, or be made of one: where
- * it hides any, only conditions and names are kept.
- */
-static bool
-hides_values(Workflow *wf)
-{
-	ListCell   *lc;
-
-	foreach(lc, element_children_named(wf->element, "Column"))
-	{
-		const char *show = element_value((DefinitionElement *) lfirst(lc), "Show");
-
-		if (show && strcmp(show, "Yes") != 0)
-			return true;
-	}
-	return false;
-}
 
 /*
  * trace_step: keep what an expression gave, if the workflow or the session
@@ -79,7 +60,9 @@ trace_step(Request *req, Workflow *wf, Change *change, const char *what,
 	step->what = what;
 	step->expression = expression;
 	step->change = change->seq;
-	step->hidden = kind == EXPRESSION_TEXT && hides_values(wf);
+
+	/* a value may be of a column that is hidden, or be made of one */
+	step->hidden = kind == EXPRESSION_TEXT && workflow_hides_columns(wf);
 	step->result = step->hidden ? NIL : result;
 	req->trace = lappend(req->trace, step);
 }
