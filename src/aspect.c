@@ -21,7 +21,7 @@ static const AspectKind kinds[] = {
 	{"AssertValueRequiredAspect", true, assert_value_required_run},
 	{"BuildUniqueValueAspect", true, NULL},
 	{"InvokeFunctionAspect", true, invoke_function_run, invoke_function_fits},
-	{"InvokeScriptAspect", false, NULL},
+	{"InvokeScriptAspect", false, invoke_script_run},
 	{"InvokeWorkflowAspect", false, invoke_workflow_run},
 	{"NotificationAspect", false, NULL},
 	{"SeparationAspect", true, NULL}

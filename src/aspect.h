@@ -58,6 +58,9 @@ extern void assert_value_run(Request *req, Aspect *aspect, Change *change);
 extern void assert_value_required_run(Request *req, Aspect *aspect, Change *change);
 extern void aspect_refuse(Request *req, Aspect *aspect, const char *message) pg_attribute_noreturn();
 
+/* job.c */
+extern void invoke_script_run(Request *req, Aspect *aspect, Change *change);
+
 /* aspect_invoke.c */
 extern void invoke_function_run(Request *req, Aspect *aspect, Change *change);
 extern void invoke_function_fits(Workflow *wf, const DefinitionElement *element, Relation rel,

@@ -184,6 +184,7 @@ static const AttributeRule invoke_script_attributes[] = {
 	{"Agent", ATTRIBUTE_TEXT, 0},
 	{"ScriptFile", ATTRIBUTE_TEXT, 0},
 	{"ExpressionBinding", ATTRIBUTE_TEXT, 0},
+	{"Expression", ATTRIBUTE_EXPRESSION, 0},
 	{"IfExpression", ATTRIBUTE_CONDITION, 0},
 	{"Priority", ATTRIBUTE_INTEGER, 0},
 	END_OF_RULES

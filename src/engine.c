@@ -15,6 +15,7 @@
 
 #include "apply.h"
 #include "aspect.h"
+#include "job.h"
 #include "idflow.h"
 
 static void run_from(Request *req, int position, bool starts);
@@ -198,6 +199,7 @@ persist(Request *req)
 				event->data = JsonbValueToJsonb(json_close(&state, WJB_END_OBJECT));
 			}
 			req->persisted = true;
+			jobs_provision(req, request_activity(req));
 			return true;
 
 		case APPLY_HELD:

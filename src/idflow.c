@@ -43,6 +43,7 @@ int			setting_notice = NOTICE_STATEMENT;
 int			setting_check_limit = 1000;
 bool		setting_count_drafts = true;
 bool		setting_trace = false;
+static char *setting_agent = NULL;
 
 static const struct config_enum_entry notice_options[] = {
 	{"statement", NOTICE_STATEMENT, false},
@@ -409,6 +410,11 @@ _PG_init(void)
 							"The rows above it are checked when they are applied.",
 							&setting_check_limit, 1000, 0, INT_MAX,
 							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("idflow.agent",
+							   "Sets the name under which the session takes jobs.",
+							   "Agents that share a role need a name each, so that one can't end another's job.",
+							   &setting_agent, "",
+							   PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("idflow.trace",
 							 "Keeps what each expression of a workflow gives, for idflow.trace().",
 							 "Of requests that are made or moved in the session; a workflow that says Trace=\"true\" keeps it always.",

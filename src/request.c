@@ -413,6 +413,7 @@ idflow_is_state(PG_FUNCTION_ARGS)
 		{"request", " draft open scheduled committed declined aborted purged conflict failed terminated "},
 		{"operation", " INSERT UPDATE DELETE "},
 		{"task", " open closed "},
+		{"job", " queued blocked running done failed "},
 		{"source", " Actor Added Refine Requester "},
 	};
 	text	   *kind = PG_GETARG_TEXT_PP(0);

@@ -13,7 +13,7 @@ SET LOCAL default_table_access_method = heap;
 CREATE FUNCTION idflow.is_state(kind text, state text) RETURNS boolean
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'idflow_is_state';
 COMMENT ON FUNCTION idflow.is_state(text, text) IS
-'Whether a word is among those that a column may hold; kind is request, task, operation or source. For CHECK constraints.';
+'Whether a word is among those that a column may hold; kind is request, task, operation, source or job. For CHECK constraints.';
 
 -- ---------------------------------------------------------------- definitions
 

@@ -199,6 +199,23 @@ BEGIN
 		RETURN QUERY SELECT 'workflow'::text, 'ok'::text, 'Every attached workflow is deployed, and its role exists.'::text, NULL::text;
 	END IF;
 
+	/* -------------------------------------------------------------- jobs */
+
+	RETURN QUERY
+		SELECT 'job'::text, 'error'::text,
+			   format('%s jobs of kind %s have failed.', count(*), j.kind),
+			   'See idflow.job; then idflow.retry_job(job).'::text
+		FROM idflow.job j WHERE j.state = 'failed' GROUP BY j.kind
+		UNION ALL
+		SELECT 'job'::text, 'warning'::text,
+			   format('%s jobs of kind %s wait for more than an hour: no agent takes them.', count(*), j.kind),
+			   'Start an agent.'::text
+		FROM idflow.job j WHERE j.state = 'queued' AND j.attempts = 0 AND j.run_after < now() - interval '1 h' GROUP BY j.kind
+		ORDER BY 3;
+	IF NOT FOUND THEN
+		RETURN QUERY SELECT 'job'::text, 'ok'::text, 'No job has failed.'::text, NULL::text;
+	END IF;
+
 	/* ------------------------------------------------------------ guards */
 
 	RETURN QUERY
