@@ -23,7 +23,7 @@ static const AspectKind kinds[] = {
 	{"InvokeFunctionAspect", true, invoke_function_run, invoke_function_fits},
 	{"InvokeScriptAspect", false, invoke_script_run},
 	{"InvokeWorkflowAspect", false, invoke_workflow_run},
-	{"NotificationAspect", false, NULL},
+	{"NotificationAspect", false, notification_run},
 	{"SeparationAspect", true, NULL}
 };
 

@@ -58,6 +58,9 @@ extern void assert_value_run(Request *req, Aspect *aspect, Change *change);
 extern void assert_value_required_run(Request *req, Aspect *aspect, Change *change);
 extern void aspect_refuse(Request *req, Aspect *aspect, const char *message) pg_attribute_noreturn();
 
+/* notification.c */
+extern void notification_run(Request *req, Aspect *aspect, Change *change);
+
 /* job.c */
 extern void invoke_script_run(Request *req, Aspect *aspect, Change *change);
 

@@ -141,6 +141,9 @@ extern DefinitionAttribute *definition_attribute(DefinitionElement *element, con
 /* definition_meaning.c */
 extern void definition_check_meaning(Definition *def, DefinitionElement *root);
 
+/* notification.c */
+extern void definition_check_notification(Definition *def, DefinitionElement *aspect);
+
 /* definition_sound.c */
 extern void definition_check_flow(Definition *def, DefinitionElement *workflow);
 

@@ -29,7 +29,7 @@ static const struct
 	{"InvokeFunctionAspect", check_function},
 	{"InvokeScriptAspect", NULL},
 	{"InvokeWorkflowAspect", NULL},
-	{"NotificationAspect", NULL},
+	{"NotificationAspect", definition_check_notification},
 	{"SeparationAspect", NULL}
 };
 

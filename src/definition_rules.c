@@ -213,6 +213,8 @@ static const AttributeRule notification_attributes[] = {
 	{"ExpressionBinding", ATTRIBUTE_TEXT, 0},
 	{"CssFile", ATTRIBUTE_TEXT, 0},
 	LOCALISED("RazorFile", 0),
+	{"BodyExpression", ATTRIBUTE_EXPRESSION, 0, NULL, NULL, "_L", LAST_LANGUAGE},
+	{"IfExpression", ATTRIBUTE_CONDITION, 0},
 	{"SubjectExpression", ATTRIBUTE_EXPRESSION, 0, NULL, NULL, "_L", LAST_LANGUAGE},
 	{"Priority", ATTRIBUTE_INTEGER, 0},
 	END_OF_RULES
@@ -225,6 +227,7 @@ static const AttributeRule recipient_attributes[] = {
 	{"ActivityState", ATTRIBUTE_TEXT, 0},
 	{"Binding", ATTRIBUTE_TEXT, 0},
 	{"EmailAddresses", ATTRIBUTE_TEXT, 0},
+	{"Profile", ATTRIBUTE_NAME, 0},
 	{"Expression", ATTRIBUTE_EXPRESSION, 0},
 	{"IsCC", ATTRIBUTE_BOOLEAN, 0},
 	END_OF_RULES

@@ -269,3 +269,37 @@ idflow_directory_rows(PG_FUNCTION_ARGS)
 	}
 	return (Datum) 0;
 }
+
+typedef struct Person
+{
+	MemoryContext context;
+	char	  **email;
+	char	  **language;
+} Person;
+
+static void
+collect_person(HeapTuple tuple, TupleDesc desc, void *state)
+{
+	Person	   *person = (Person *) state;
+	char	   *email = SPI_getvalue(tuple, desc, 1);
+	char	   *language = SPI_getvalue(tuple, desc, 2);
+
+	if (email && *person->email == NULL)
+		*person->email = MemoryContextStrdup(person->context, email);
+	if (language && *person->language == NULL)
+		*person->language = MemoryContextStrdup(person->context, language);
+}
+
+/*
+ * directory_person: a principal's e-mail address and language, in the current
+ * memory context; NULL where the directory has none.
+ */
+void
+directory_person(const char *principal, char **email, char **language)
+{
+	Person		person = {CurrentMemoryContext, email, language};
+
+	*email = *language = NULL;
+	if (directory_is_set())
+		directory_ask(DIR_PERSON, principal, NULL, collect_person, &person);
+}

@@ -30,10 +30,13 @@ typedef enum DirectoryQuery
 	DIR_HOLDS,
 	DIR_PROFILES,
 	DIR_HOLDERS,
+	DIR_PERSON,
 	DIR_ROWS,
 	DIR_NQUERIES
 } DirectoryQuery;
 
+/* what a directory may know of a principal; NULL: nothing */
+extern void directory_person(const char *principal, char **email, char **language);
 extern bool directory_is_set(void);
 extern void directory_ask(DirectoryQuery query, const char *arg1, const char *arg2,
 						  void (*each) (HeapTuple tuple, TupleDesc desc, void *state), void *state);

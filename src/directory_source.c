@@ -240,6 +240,11 @@ query_sql(DirectoryQuery query)
 		case DIR_HOLDERS:
 			appendStringInfoString(&sql, "DISTINCT d.principal::pg_catalog.text");
 			break;
+		case DIR_PERSON:
+			appendStringInfo(&sql, "%s::pg_catalog.text, %s::pg_catalog.text",
+							 source.attnums[DIR_EMAIL] != InvalidAttrNumber ? "d.email" : "NULL",
+							 source.attnums[DIR_LANGUAGE] != InvalidAttrNumber ? "d.language" : "NULL");
+			break;
 		case DIR_ROWS:
 			for (int i = 0; i < DIR_NCOLUMNS; i++)
 			{
@@ -259,7 +264,7 @@ query_sql(DirectoryQuery query)
 	}
 
 	appendStringInfo(&sql, " FROM %s d", source.name);
-	if (query == DIR_HOLDS || query == DIR_PROFILES)
+	if (query == DIR_HOLDS || query == DIR_PROFILES || query == DIR_PERSON)
 	{
 		appendStringInfo(&sql, "%sd.principal::pg_catalog.text OPERATOR(pg_catalog.=) $1", where);
 		where = " AND ";

@@ -27,6 +27,8 @@
 #include "definition.h"
 #include "explain.h"
 #include "idflow.h"
+#include "language.h"
+#include "notification.h"
 #include "notice.h"
 #include "session.h"
 #include "wrapper.h"
@@ -426,6 +428,8 @@ _PG_init(void)
 							 &setting_count_drafts, true,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
 	definition_init();
+	language_init();
+	notification_init();
 	MarkGUCPrefixReserved("idflow");
 
 	prev_executor_start = ExecutorStart_hook;

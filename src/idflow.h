@@ -327,6 +327,7 @@ typedef struct Request
 	bool		keys_free;		/* closed: its pending keys are to be dropped */
 	List	   *events;			/* of Event, not yet written */
 	List	   *trace;			/* of TraceStep, not yet written */
+	List	   *notify_asked;	/* notifications for whom it asks next */
 	List	   *changes;		/* of Change */
 	bool		changes_loaded;
 } Request;

@@ -19,6 +19,7 @@
 
 #include "heapstore.h"
 #include "idflow.h"
+#include "notification.h"
 #include "task.h"
 
 /* Columns of idflow.task. */
@@ -234,6 +235,7 @@ record_candidates(Request *req, Activity *activity, List *keys)
 	json_key(&state, "digests");
 	json_digests(&state, req);
 	event->data = JsonbValueToJsonb(json_close(&state, WJB_END_OBJECT));
+	notify_asked(req, keys);
 }
 
 /*

@@ -1,0 +1,11 @@
+/* language.h: texts of definitions in the language of whoever reads them */
+#ifndef IDFLOW_LANGUAGE_H
+#define IDFLOW_LANGUAGE_H
+
+#include "idflow.h"
+
+extern void language_init(void);
+extern int	language_number(const char *principal);
+extern const char *numbered_text(const DefinitionElement *element, const char *stem, int number);
+
+#endif

@@ -1,0 +1,10 @@
+/* notification.h: what people are told of a request */
+#ifndef IDFLOW_NOTIFICATION_H
+#define IDFLOW_NOTIFICATION_H
+
+#include "idflow.h"
+
+extern void notification_init(void);
+extern void notify_asked(Request *req, List *keys);
+
+#endif
