@@ -20,6 +20,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
+#include "access.h"
 #include "decide.h"
 #include "idflow.h"
 #include "reading.h"
@@ -207,6 +208,17 @@ task_claimant(int64 task)
 	return result;
 }
 
+/* Where access rules say who may be asked, it must be one of theirs. */
+static void
+require_askable(Request *req, const char *principal)
+{
+	if (access_restricts(req) && access_permits(req, principal) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("\"%s\" may not act in state %s", principal, request_full_state(req)),
+				 errhint("idflow.access_rule says whose profile may.")));
+}
+
 /*
  * task_act: one verb on a task.  Returns the request's state afterwards.
  */
@@ -241,9 +253,14 @@ task_act(int64 task, const char *verb, const char *comment, const char *to_actor
 		refuse_foreign_claim(req, task, task_claimant(task), actor);
 		request_participant(req, actor, true);
 		if (strcmp(to, activity->template->initial_state) == 0)
-			task_move(req, NULL);
+			to_actor = NULL;
 		else
-			task_move(req, to_actor ? to_actor : req->requester);
+		{
+			if (to_actor == NULL)
+				to_actor = req->requester;
+			require_askable(req, to_actor);
+		}
+		task_move(req, to_actor);
 	}
 	else
 	{

@@ -79,6 +79,8 @@ definition_read(const char *text, size_t len)
 
 		if (strcmp(child->name, "Workflow") == 0)
 			def->workflows = lappend(def->workflows, build_workflow(child));
+		else if (name_in_list(child->name, "Profile|AccessControlRule"))
+			def->authority = lappend(def->authority, child);
 	}
 	return def;
 }

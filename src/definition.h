@@ -11,6 +11,7 @@
  * definition_meaning.c checks by meaning: workflows and activities
  * definition_sound.c checks by meaning: where activities lead
  * definition_aspect.c checks by meaning: aspects
+ * definition_access.c checks by meaning: access rules and profiles
  * definition.c		  the way through all of them, and the result's structs
  *
  *-------------------------------------------------------------------------
@@ -101,6 +102,8 @@ typedef struct Definition
 {
 	List	   *workflows;		/* of WorkflowDefinition; NIL if there are
 								 * errors */
+	List	   *authority;		/* of DefinitionElement: Profile,
+								 * AccessControlRule */
 	List	   *messages;		/* of DefinitionMessage, by line */
 	int			nerrors;
 	int			nwarnings;
@@ -140,6 +143,10 @@ extern DefinitionAttribute *definition_attribute(DefinitionElement *element, con
 
 /* definition_meaning.c */
 extern void definition_check_meaning(Definition *def, DefinitionElement *root);
+
+/* definition_access.c */
+extern void definition_check_access(Definition *def, DefinitionElement *root);
+extern bool definition_has_rule(DefinitionElement *activity);
 
 /* notification.c */
 extern void definition_check_notification(Definition *def, DefinitionElement *aspect);

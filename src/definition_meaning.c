@@ -33,6 +33,7 @@ definition_check_meaning(Definition *def, DefinitionElement *root)
 	else
 		check_configuration(def, root);
 	definition_check_aspects(def, root);
+	definition_check_access(def, root);
 }
 
 /* Return an Activity's template, or NULL if it has none that is known. */
@@ -85,10 +86,12 @@ check_configuration(Definition *def, DefinitionElement *root)
 		seen = lappend(seen, identifier);
 	}
 
-	if (!found && def->nerrors == 0)
+	if (!found && def->nerrors == 0 &&
+		element_children_named(root, "AccessControlRule") == NIL &&
+		element_children_named(root, "Profile") == NIL)
 		definition_error(def, ERRCODE_WF_DEFINITION, root->line, root->name,
-						 "Put at least one <Workflow> into the file.",
-						 "no workflow is defined");
+						 "Put at least one <Workflow>, <AccessControlRule> or <Profile> into the file.",
+						 "nothing is defined");
 }
 
 /*
@@ -258,7 +261,8 @@ check_activity(Definition *def, DefinitionElement *activity,
 						   "Who may ask is a matter of privileges on the table; remove the <Actor>.",
 						   "activity \"%s\" is executed by whoever changes the table, whatever its <Actor> says",
 						   identifier ? identifier->value : "");
-	if (t->is_interactive && !has_actor && (t->is_review || !is_first))
+	if (t->is_interactive && !has_actor && (t->is_review || !is_first) &&
+		!definition_has_rule(activity))
 		definition_warning(def, activity->line, activity->name,
 						   "Say who acts: <Actor Profile=\"...\"/>.",
 						   "activity \"%s\" has no <Actor>: only idflow_admin may %s",

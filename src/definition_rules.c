@@ -318,7 +318,7 @@ static const ElementRule element_rules[] = {
 	{"UnicityCheckRule", 0, NULL, unicity_check_attributes},
 	{"Recipient", 0, NULL, recipient_attributes},
 	{"HomonymEntityLink", REFUSED, "Filter", homonym_attributes},
-	{"AccessControlRule", REFUSED, "Entry|Filter", access_rule_attributes},
+	{"AccessControlRule", 0, "Entry|Filter", access_rule_attributes},
 	{"Entry", 0, NULL, access_entry_attributes},
 	{"Filter", 0, NULL, access_filter_attributes},
 	{"Filter", 0, NULL, homonym_filter_attributes}

@@ -40,6 +40,7 @@ static void report_messages(Definition *def);
 static void deploy_workflow(WorkflowDefinition *workflow, const char *deployer,
 							ReturnSetInfo *rsinfo);
 static void check_attached(const char *name);
+static void deploy_authority(DefinitionElement *element, const char *deployer);
 static void refuse_old_snapshot(const char *name);
 static HeapTuple same_newest_version(WorkflowDefinition *workflow);
 static void insert_activities(int64 workflow_id, WorkflowDefinition *workflow);
@@ -99,6 +100,8 @@ idflow_deploy(PG_FUNCTION_ARGS)
 					false, 0) != SPI_OK_UTILITY)
 		elog(ERROR, "could not lock idflow.workflow");
 
+	foreach(lc, def->authority)
+		deploy_authority((DefinitionElement *) lfirst(lc), deployer);
 	foreach(lc, def->workflows)
 		deploy_workflow((WorkflowDefinition *) lfirst(lc), deployer, rsinfo);
 
@@ -364,6 +367,48 @@ deploy_workflow(WorkflowDefinition *workflow, const char *deployer,
 
 	insert_activities(id, workflow);
 	insert_elements(id, workflow);
+}
+
+/*
+ * Put a profile or an access rule into force, in the place of the one that has
+ * its identifier.  Called within SPI, as the owner.
+ */
+static void
+deploy_authority(DefinitionElement *element, const char *deployer)
+{
+	static StorePlan profile_plan = {
+		"INSERT INTO idflow.profile (identifier, display_name, labels) VALUES ($1, $2, $3)"
+		" ON CONFLICT (identifier) DO UPDATE SET display_name = excluded.display_name, labels = excluded.labels",
+		3, {TEXTOID, TEXTOID, JSONBOID}
+	};
+	static StorePlan rule_plan = {
+		"INSERT INTO idflow.access_rule (identifier, display_name, entity_type, profile, elements, deployed_by)"
+		" VALUES ($1, $2, $3, $4, $5, $6)"
+		" ON CONFLICT (identifier) DO UPDATE SET display_name = excluded.display_name,"
+		" entity_type = excluded.entity_type, profile = excluded.profile, elements = excluded.elements,"
+		" deployed_by = excluded.deployed_by, deployed_at = pg_catalog.statement_timestamp()",
+		6, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, NAMEOID}
+	};
+	Datum		values[6];
+	char		nulls[7] = "      ";
+	StringInfoData json;
+
+	initStringInfo(&json);
+	values[0] = CStringGetTextDatum(element_value(element, "Identifier"));
+	values[1] = text_datum(element_value(element, "DisplayName_L1"), &nulls[1]);
+	if (strcmp(element->name, "Profile") == 0)
+	{
+		attributes_json(&json, element->attributes);
+		values[2] = JsonbPGetDatum(json_from_text(json.data));
+		store_exec(&profile_plan, values, nulls, false);
+		return;
+	}
+	values[2] = CStringGetTextDatum(element_value(element, "EntityType"));
+	values[3] = CStringGetTextDatum(element_value(element, "Profile"));
+	elements_json(&json, element->children);
+	values[4] = JsonbPGetDatum(json_from_text(json.data));
+	values[5] = DirectFunctionCall1(namein, CStringGetDatum(deployer));
+	store_exec(&rule_plan, values, nulls, false);
 }
 
 /*

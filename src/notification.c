@@ -18,6 +18,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
+#include "access.h"
 #include "aspect.h"
 #include "definition.h"
 #include "directory.h"
@@ -249,7 +250,15 @@ notification_run(Request *req, Aspect *aspect, Change *change)
 			names = expression_names(element_value(recipient, "Expression"), req->workflow, req,
 									 change, "Expression");
 		else
-			names = directory_holders(element_value(recipient, "Profile"));
+		{
+			const char *profile = element_value(recipient, "Profile");
+			List	   *profiles = profile ? list_make1(unconstify(char *, profile)) :
+				access_notified_profiles(req, aspect->state);
+			ListCell   *lp;
+
+			foreach(lp, profiles)
+				names = add_all(names, directory_holders(lfirst(lp)));
+		}
 		if (cc)
 			copies = add_all(copies, names);
 		else
@@ -307,8 +316,7 @@ definition_check_notification(Definition *def, DefinitionElement *aspect)
 		{"Performer", "ActivityState", "ReviewPending"},
 		{"Binding", "Binding", "email"},
 		{"Hardcoded", "EmailAddresses", "hr@example.org"},
-		{"Expression", "Expression", "SQL:new.manager"},
-		{"Profile", "Profile", "hr_manager"}
+		{"Expression", "Expression", "SQL:new.manager"}
 	};
 	List	   *recipients = element_children_named(aspect, "Recipient");
 	ListCell   *lc;

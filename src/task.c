@@ -17,6 +17,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "access.h"
 #include "heapstore.h"
 #include "idflow.h"
 #include "notification.h"
@@ -168,6 +169,8 @@ rule_keys(Request *req, Activity *activity)
 			foreach(ln, expression_principals(req, activity, rule))
 				keys = add_key(keys, KEY_PRINCIPAL, lfirst(ln));
 	}
+	if (access_restricts(req))
+		keys = activity->actors != NIL && keys == NIL ? NIL : access_keys(req, keys);
 	if (keys == NIL)
 		keys = list_make1(KEY_ADMIN);
 	return keys;
@@ -288,7 +291,7 @@ task_open(Request *req)
 	ListCell   *lc;
 
 	/* an Action that names nobody is the requester's */
-	if (activity->actors == NIL &&
+	if (activity->actors == NIL && !access_restricts(req) &&
 		template_transition(activity->template, req->activity_state, "Execute"))
 	{
 		keys = list_make1(psprintf(KEY_PRINCIPAL "%s", req->requester));
@@ -462,9 +465,15 @@ task_authority(Request *req, const char *principal)
 	const char *result = NULL;
 	char	   *mine = psprintf(KEY_PRINCIPAL "%s", principal);
 	bool		anybody = false;
+	bool		restricted = access_restricts(req);
+	const char *rule = restricted ? access_permits(req, principal) : NULL;
+
+	/* where an activity has only access rules, they say who may act */
+	if (pending_rules && rule && activity->actors == NIL)
+		return rule;
 
 	/* the activity's own rules hold in its first state, not while it is refined */
-	if (pending_rules)
+	if (pending_rules && (!restricted || rule))
 	{
 		foreach(lc, activity->actors)
 		{
@@ -497,7 +506,8 @@ task_authority(Request *req, const char *principal)
 		if (strcmp(key, KEY_ADMIN) == 0)
 			continue;
 		anybody = true;
-		if (strcmp(source, "Actor") != 0 && strcmp(key, mine) == 0)
+		if (strcmp(source, "Actor") != 0 && strcmp(key, mine) == 0 &&
+			(!restricted || rule || strcmp(source, "Refine") != 0))
 		{
 			MemoryContext spicxt = MemoryContextSwitchTo(cxt);
 
