@@ -19,7 +19,7 @@ static const AspectKind kinds[] = {
 	{"AddChangeAspect", true, add_change_run, aspect_settable_fits},
 	{"AssertValueAspect", true, assert_value_run},
 	{"AssertValueRequiredAspect", true, assert_value_required_run},
-	{"BuildUniqueValueAspect", true, NULL},
+	{"BuildUniqueValueAspect", true, build_unique_value_run, build_unique_value_fits},
 	{"InvokeFunctionAspect", true, invoke_function_run, invoke_function_fits},
 	{"InvokeScriptAspect", false, invoke_script_run},
 	{"InvokeWorkflowAspect", false, invoke_workflow_run},

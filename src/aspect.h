@@ -58,6 +58,11 @@ extern void assert_value_run(Request *req, Aspect *aspect, Change *change);
 extern void assert_value_required_run(Request *req, Aspect *aspect, Change *change);
 extern void aspect_refuse(Request *req, Aspect *aspect, const char *message) pg_attribute_noreturn();
 
+/* aspect_unique.c */
+extern void build_unique_value_run(Request *req, Aspect *aspect, Change *change);
+extern void build_unique_value_fits(Workflow *wf, const DefinitionElement *element, Relation rel,
+									Oid deployer);
+
 /* notification.c */
 extern void notification_run(Request *req, Aspect *aspect, Change *change);
 

@@ -141,7 +141,8 @@ aspect_settable_fits(Workflow *wf, const DefinitionElement *element, Relation re
 {
 	char	   *column;
 
-	element_fits(wf, element, rel, deployer);
+	element_binding_fits(wf, element, "Binding", rel);
+	element_expressions_fit(wf, element, rel, deployer);
 	column = binding_column(element_value(element, "Binding"), RelationGetDescr(rel));
 	for (int i = 0; i < RelationGetDescr(rel)->natts; i++)
 	{

@@ -148,6 +148,9 @@ extern void definition_check_meaning(Definition *def, DefinitionElement *root);
 extern void definition_check_access(Definition *def, DefinitionElement *root);
 extern bool definition_has_rule(DefinitionElement *activity);
 
+/* aspect_unique.c */
+extern void definition_check_unique(Definition *def, DefinitionElement *aspect);
+
 /* notification.c */
 extern void definition_check_notification(Definition *def, DefinitionElement *aspect);
 

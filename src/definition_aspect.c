@@ -25,7 +25,7 @@ static const struct
 	{"AddChangeAspect", check_add_change},
 	{"AssertValueAspect", check_assert_value},
 	{"AssertValueRequiredAspect", NULL},
-	{"BuildUniqueValueAspect", NULL},
+	{"BuildUniqueValueAspect", definition_check_unique},
 	{"InvokeFunctionAspect", check_function},
 	{"InvokeScriptAspect", NULL},
 	{"InvokeWorkflowAspect", NULL},

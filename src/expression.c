@@ -32,6 +32,9 @@
 #include "trace.h"
 #include "xpath.h"
 
+/* see idflow.h */
+ExpressionVariables *expression_variables = NULL;
+
 typedef struct ExpressionContext
 {
 	const char *expression;
@@ -140,6 +143,10 @@ make_params(Request *req, Change *change, Relation rel)
 	set_text_param(params, PARAM_SUBJECT, req->subject);
 	set_text_param(params, PARAM_TITLE, req->title);
 	set_text_param(params, PARAM_WORKFLOW, req->workflow->name);
+	set_param(params, PARAM_ITERATION, INT4OID,
+			  Int32GetDatum(expression_variables ? expression_variables->iteration : 0),
+			  expression_variables == NULL);
+	set_text_param(params, PARAM_VALUE, expression_variables ? expression_variables->value : NULL);
 	return params;
 }
 

@@ -94,6 +94,10 @@ resolve_column(ParseState *pstate, ColumnRef *cref, Node *var)
 		paramid = PARAM_OLD;
 	else if (strcmp(name, "request") == 0)
 		paramid = PARAM_ID;
+	else if (strcmp(name, "iteration") == 0 && list_length(cref->fields) == 1)
+		return make_param(PARAM_ITERATION, INT4OID, cref->location);
+	else if (strcmp(name, "value") == 0 && list_length(cref->fields) == 1)
+		return make_param(PARAM_VALUE, TEXTOID, cref->location);
 	else
 		return NULL;
 

@@ -25,7 +25,9 @@ enum
 	PARAM_SUBJECT,
 	PARAM_TITLE,
 	PARAM_WORKFLOW,
-	NUM_PARAMS = PARAM_WORKFLOW
+	PARAM_ITERATION,			/* of whoever builds a value */
+	PARAM_VALUE,
+	NUM_PARAMS = PARAM_VALUE
 };
 
 /* An expression as the session keeps it. */

@@ -196,6 +196,18 @@ typedef enum ExpressionKind
 	EXPRESSION_NAMES			/* names: one, an array or a set */
 } ExpressionKind;
 
+/*
+ * What an expression knows beside its rows while a value is built: iteration
+ * and value.  NULL otherwise, and both are null.
+ */
+typedef struct ExpressionVariables
+{
+	int			iteration;
+	const char *value;
+} ExpressionVariables;
+
+extern ExpressionVariables *expression_variables;
+
 extern void expression_check(const char *expression, ExpressionKind kind, Oid relid,
 							 Oid deployer, const char *what);
 extern bool expression_bool(const char *expression, Workflow *wf, struct Request *request,
@@ -390,6 +402,10 @@ extern List *governed_changes(Request *req);
 /* pending.c */
 extern void pending_keys_add(Request *req, Change *change, Relation rel, TupleTableSlot *slot,
 							 Bitmapset *touched, ItemPointer self, List *first, bool check_live);
+extern bool pending_value_take(Request *req, Change *change, Oid relid, const char *column,
+							   const char *value);
+extern void pending_value_keep(Request *req, Change *change, Oid relid, const char *column,
+							   const char *value);
 extern bool pending_key_raced(ErrorData *error);
 extern void pending_keys_drop(Request *req, int seq);
 extern bool pending_key_of_request(int64 request, Oid indexid, int nkeys,

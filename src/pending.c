@@ -68,6 +68,12 @@ static StorePlan select_key = {
 	1, {INT8OID}
 };
 
+static StorePlan select_key_of = {
+	"SELECT FROM idflow.pending_key WHERE digest OPERATOR(pg_catalog.=) $1"
+	" AND request OPERATOR(pg_catalog.=) $2 AND seq OPERATOR(pg_catalog.=) $3",
+	3, {INT8OID, INT8OID, INT4OID}
+};
+
 /* the open request that drafts a new row with a key, other than one's own */
 static StorePlan select_draft = {
 	"SELECT d.request FROM idflow.change_data d"
@@ -554,4 +560,59 @@ pending_key_of_request(int64 request, Oid indexid, int nkeys,
 			break;
 	}
 	return found;
+}
+
+/* A value of a column that is built to be unique, as a key to be held. */
+static int64
+value_digest(Oid relid, const char *column, const char *value)
+{
+	uint64		digest = hash_bytes_uint32_extended(relid, 1);
+
+	digest = hash_combine64(digest, hash_bytes_extended((const unsigned char *) column, strlen(column), 0));
+	return (int64) hash_combine64(digest, hash_bytes_extended((const unsigned char *) value, strlen(value), 0));
+}
+
+/*
+ * pending_value_take: hold a built value for a change; waits for whoever is
+ * taking it at the moment.  Returns whether it is free, or the change's
+ * already.  pending_value_keep() must follow when the draft has the value.
+ */
+bool
+pending_value_take(Request *req, Change *change, Oid relid, const char *column, const char *value)
+{
+	Datum		values[3];
+	UserSwitch	save;
+	bool		taken;
+
+	values[0] = Int64GetDatum(value_digest(relid, column, value));
+	values[1] = Int64GetDatum(req->id);
+	values[2] = Int32GetDatum(change->seq);
+	store_begin(&save);
+	(void) store_exec(&insert_key, values, NULL, false);
+	taken = SPI_processed == 0;
+	if (taken && store_exec(&select_key_of, values, NULL, false) > 0)
+		taken = false;
+	store_end(&save);
+	return !taken;
+}
+
+/*
+ * pending_value_keep: let the change, which has just been stored with the
+ * value, hold it until its request is closed or it is edited.
+ */
+void
+pending_value_keep(Request *req, Change *change, Oid relid, const char *column, const char *value)
+{
+	int64		digest = value_digest(relid, column, value);
+	int64	   *held = (int64 *) palloc((change->nheld + 1) * sizeof(int64));
+
+	for (int i = 0; i < change->nheld; i++)
+	{
+		if (change->held[i] == digest)
+			return;
+		held[i] = change->held[i];
+	}
+	held[change->nheld++] = digest;
+	change->held = held;
+	change_store_held(req, change);
 }
