@@ -15,6 +15,7 @@
 
 #include "apply.h"
 #include "aspect.h"
+#include "homonym.h"
 #include "idflow.h"
 
 static void run_from(Request *req, int position, bool starts);
@@ -333,6 +334,7 @@ run_from(Request *req, int position, bool starts)
 		}
 
 		enter(req, activity->template->initial_state);
+		homonyms_check(req, activity);
 		if (activity->template->is_interactive)
 		{
 			if (!at_start ||
