@@ -119,6 +119,7 @@ extern void homonym_pin_thresholds(void);
 /* homonym_search.c */
 extern List *homonyms_in_table(Request *req, Change *change, HomonymQuery *query, Oid roleid);
 extern List *homonyms_in_drafts(Request *req, Change *change, HomonymQuery *query);
+extern Oid	homonym_root_table(Oid relid);
 extern bool homonym_readable(HomonymQuery *query, Oid roleid);
 extern void homonym_query_check(HomonymQuery *query, Oid deployer);
 

@@ -49,18 +49,19 @@ names_relation(const char *name, Oid relid)
  * The table that an entity type means: schema.table; or, by the last part of
  * a path, as Workflow_Person:Person, the draft's table or another one of its
  * schema.  The workflow's VariablesType is the draft's table, whatever its
- * name.
+ * name.  A partition stands for the whole table.
  */
 static Oid
 entity_table(Workflow *wf, const DefinitionElement *link, const char *entity, Relation rel)
 {
 	const char *variables = element_value(wf->element, "VariablesType");
 	const char *last = strrchr(entity, ':');
-	Oid			schema = RelationGetNamespace(rel);
+	Oid			own = homonym_root_table(RelationGetRelid(rel));
+	Oid			schema = get_rel_namespace(own);
 	Oid			relid = InvalidOid;
 
 	if (variables && strcmp(variables, entity) == 0)
-		return RelationGetRelid(rel);
+		return own;
 	last = last ? last + 1 : entity;
 	if (strchr(last, '.'))
 	{
@@ -73,8 +74,8 @@ entity_table(Workflow *wf, const DefinitionElement *link, const char *entity, Re
 			relid = OidIsValid(other) ? get_relname_relid(lsecond(names), other) : InvalidOid;
 		}
 	}
-	else if (names_relation(last, RelationGetRelid(rel)))
-		return RelationGetRelid(rel);
+	else if (names_relation(last, own))
+		return own;
 	else
 	{
 		relid = get_relname_relid(last, schema);

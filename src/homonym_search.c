@@ -14,7 +14,9 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "catalog/partition.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -165,9 +167,9 @@ columns_to_read(Relation rel, Layout *layout, bool shown, int *nkey)
 	return positions;
 }
 
-/* The topmost table of a partition; the table itself if it is none. */
-static Oid
-root_table(Oid relid)
+/* homonym_root_table: the topmost table of a partition; else the table itself. */
+Oid
+homonym_root_table(Oid relid)
 {
 	return get_rel_relispartition(relid) ? llast_oid(get_partition_ancestors(relid)) : relid;
 }
@@ -183,7 +185,7 @@ is_row_of(Change *change, Oid table, List *names, List *values)
 	ListCell   *lv;
 
 	if (names == NIL || change->operation == CMD_INSERT || change->key == NULL ||
-		root_table(change->target) != root_table(table))
+		homonym_root_table(change->target) != homonym_root_table(table))
 		return false;
 	forboth(ln, names, lv, values)
 	{
@@ -500,7 +502,7 @@ homonyms_in_drafts(Request *req, Change *change, HomonymQuery *query)
 	{
 		Change	   *other = lfirst(lc);
 
-		if (other != change && root_table(other->target) == root_table(query->table))
+		if (other != change && homonym_root_table(other->target) == homonym_root_table(query->table))
 		{
 			SeenChange *seen = palloc(sizeof(SeenChange));
 
@@ -510,9 +512,15 @@ homonyms_in_drafts(Request *req, Change *change, HomonymQuery *query)
 			candidates = lappend(candidates, seen);
 		}
 	}
-	foreach(lc, reading_open_changes(query->table, 0, true))
-		if (((SeenChange *) lfirst(lc))->request != req->id)
-			candidates = lappend(candidates, lfirst(lc));
+	foreach(lc, get_rel_relkind(query->table) != RELKIND_PARTITIONED_TABLE ?
+			list_make1_oid(query->table) : find_all_inheritors(query->table, NoLock, NULL))
+	{
+		ListCell   *lo;
+
+		foreach(lo, reading_open_changes(lfirst_oid(lc), 0, true))
+			if (((SeenChange *) lfirst(lo))->request != req->id)
+				candidates = lappend(candidates, lfirst(lo));
+	}
 	if (candidates == NIL)
 		return NIL;
 
