@@ -12,6 +12,7 @@
 #include "attach.h"
 #include "column.h"
 #include "definition.h"
+#include "homonym.h"
 
 /*
  * element_place: "<AddChangeAspect> "SetLogin" of workflow "X"", for messages.
@@ -101,6 +102,8 @@ attach_elements(Workflow *wf, Relation rel, Oid deployer)
 
 		if (strcmp(element->name, "Column") == 0)
 			column_fits(wf, element, rel);
+		else if (strcmp(element->name, "HomonymEntityLink") == 0)
+			homonym_fits(wf, element, rel, deployer);
 		else if (kind && kind->fits)
 			kind->fits(wf, element, rel, deployer);
 		else

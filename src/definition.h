@@ -12,6 +12,7 @@
  * definition_sound.c checks by meaning: where activities lead
  * definition_aspect.c checks by meaning: aspects
  * definition_access.c checks by meaning: access rules and profiles
+ * definition_homonym.c checks by meaning: homonym links
  * definition.c		  the way through all of them, and the result's structs
  *
  *-------------------------------------------------------------------------
@@ -163,6 +164,9 @@ extern char *point_cut_workflow(const DefinitionElement *point_cut);
 extern const char *point_cut_activity(const DefinitionElement *point_cut);
 extern bool point_cut_after(const DefinitionElement *point_cut);
 extern void definition_check_aspects(Definition *def, DefinitionElement *root);
+
+/* definition_homonym.c */
+extern void definition_check_homonyms(Definition *def, DefinitionElement *root);
 
 /* definition_rules.c */
 typedef enum AttributeKind

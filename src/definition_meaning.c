@@ -34,6 +34,7 @@ definition_check_meaning(Definition *def, DefinitionElement *root)
 		check_configuration(def, root);
 	definition_check_aspects(def, root);
 	definition_check_access(def, root);
+	definition_check_homonyms(def, root);
 }
 
 /* Return an Activity's template, or NULL if it has none that is known. */

@@ -74,8 +74,8 @@ static const AttributeRule activity_attributes[] = {
 	{"Due", ATTRIBUTE_TEXT, REFUSED},
 	{"CommentRequired", ATTRIBUTE_BOOLEAN, REFUSED, NULL, "false"},
 	{"Into", ATTRIBUTE_TEXT, REFUSED},
-	{"HomonymEntityLink", ATTRIBUTE_IDENTIFIER, REFUSED},
-	{"Homonyms", ATTRIBUTE_CHOICE, REFUSED, "Warn|Block"},
+	{"HomonymEntityLink", ATTRIBUTE_IDENTIFIER, 0},
+	{"Homonyms", ATTRIBUTE_CHOICE, 0, "Warn|Block"},
 	END_OF_RULES
 };
 
@@ -317,7 +317,7 @@ static const ElementRule element_rules[] = {
 	{"PointCut", 0, NULL, point_cut_attributes},
 	{"UnicityCheckRule", 0, NULL, unicity_check_attributes},
 	{"Recipient", 0, NULL, recipient_attributes},
-	{"HomonymEntityLink", REFUSED, "Filter", homonym_attributes},
+	{"HomonymEntityLink", 0, "Filter", homonym_attributes},
 	{"AccessControlRule", 0, "Entry|Filter", access_rule_attributes},
 	{"Entry", 0, NULL, access_entry_attributes},
 	{"Filter", 0, NULL, access_filter_attributes},

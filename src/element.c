@@ -204,8 +204,8 @@ element_from_jsonb(const char *name, Jsonb *attributes, Jsonb *children)
 
 /* ----------------------------------------------------------------- bindings */
 
-/* "IsDraft" as "is_draft": an underscore where a word begins. */
-static char *
+/* snake_case: "IsDraft" as "is_draft", an underscore where a word begins. */
+char *
 snake_case(const char *name)
 {
 	StringInfoData buf;

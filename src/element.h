@@ -58,6 +58,7 @@ extern void attributes_json(StringInfo json, List *attributes);
 extern void elements_json(StringInfo json, List *elements);
 extern DefinitionElement *element_from_jsonb(const char *name, Jsonb *attributes, Jsonb *children);
 
+extern char *snake_case(const char *name);
 extern char *binding_column(const char *binding, TupleDesc desc);
 
 #endif							/* IDFLOW_ELEMENT_H */

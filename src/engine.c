@@ -15,8 +15,9 @@
 
 #include "apply.h"
 #include "aspect.h"
-#include "job.h"
+#include "homonym.h"
 #include "idflow.h"
+#include "job.h"
 
 static void run_from(Request *req, int position, bool starts);
 
@@ -335,6 +336,7 @@ run_from(Request *req, int position, bool starts)
 		}
 
 		enter(req, activity->template->initial_state);
+		homonyms_check(req, activity);
 		if (activity->template->is_interactive)
 		{
 			if (!at_start ||

@@ -47,5 +47,7 @@
 #define ERRCODE_WF_REQUEST_STATE		MAKE_SQLSTATE('W','F','0','1','6')
 /* an aspect of the workflow refuses the transition */
 #define ERRCODE_WF_ASPECT				MAKE_SQLSTATE('W','F','0','1','7')
+/* the drafts are like other rows, and the workflow lets no homonym pass */
+#define ERRCODE_WF_HOMONYM				MAKE_SQLSTATE('W','F','0','1','8')
 
 #endif							/* IDFLOW_ERRCODES_H */

@@ -159,6 +159,8 @@ typedef struct Activity
 	List	   *actors;			/* of ActorRule */
 	DefinitionElement *element; /* its other attributes and children */
 	List	   *aspects;		/* of Aspect: those at its states, as they run */
+	DefinitionElement *homonyms;	/* the homonym link that it looks with, or
+									 * NULL */
 } Activity;
 
 /* A workflow's version as the session holds it; immutable once loaded. */
@@ -239,6 +241,7 @@ typedef struct Layout
 	LayoutBinding *binding;		/* see binding.c; NULL: none yet */
 } Layout;
 
+extern Layout *layout_of(Relation rel);
 extern Layout *layout_current(Relation rel);
 extern Layout *layout_by_id(int64 id);
 extern void layout_forget_uncommitted(void);

@@ -159,7 +159,7 @@ type_is_plain(const char *type)
  * current memory context.  Virtual generated columns have no value of their
  * own and are left out.
  */
-static Layout *
+Layout *
 layout_of(Relation rel)
 {
 	TupleDesc	desc = RelationGetDescr(rel);

@@ -33,8 +33,8 @@ typedef struct KeyClause
 	Datum	   *values;
 } KeyClause;
 
-/* Append OPERATOR(schema.name) for an operator. */
-static void
+/* append_operator: append OPERATOR(schema.name) for an operator. */
+void
 append_operator(StringInfo sql, Oid opno)
 {
 	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(opno));

@@ -568,7 +568,7 @@ draft_set(Relation rel, int64 request)
 	DraftSet   *set = draft_set_create(rel);
 	ListCell   *lc;
 
-	foreach(lc, reading_open_changes(RelationGetRelid(rel), request))
+	foreach(lc, reading_open_changes(RelationGetRelid(rel), request, false))
 		add_change(set, lfirst(lc));
 	generate_all(set);
 	set->rel = NULL;			/* the caller may keep the set, not the table */

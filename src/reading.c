@@ -226,14 +226,15 @@ reading_changes(int64 request, int seq)
 /*
  * reading_open_changes: the changes of a table, as SeenChange, that requests
  * draft which are open and of which the one who asks may see something, in the
- * order of the requests; of one request only if it is not 0.  In the current
- * memory context.  Takes no lock.
+ * order of the requests; of one request only if it is not 0; unseen: those of
+ * which he may see nothing as well.  In the current memory context.  Takes no
+ * lock.
  *
  * Open requests are few beside those that somebody has ever made, so the way
  * does not go by idflow.visible().
  */
 List *
-reading_open_changes(Oid relid, int64 request)
+reading_open_changes(Oid relid, int64 request, bool unseen)
 {
 	static StorePlan plan = {
 		"SELECT " CHANGE_COLUMNS ", r.id, " VIEWER_FLAGS
@@ -280,7 +281,7 @@ reading_open_changes(Oid relid, int64 request)
 
 		SPI_tuptable = table;
 		viewer = auditor ? VIEWER_ALL : viewer_by_flags(table->vals[i], CHANGE_NCOLUMNS + 2);
-		if (viewer == VIEWER_NONE)
+		if (viewer == VIEWER_NONE && !unseen)
 			continue;
 		seen = palloc(sizeof(SeenChange));
 		seen->viewer = viewer;

@@ -49,7 +49,7 @@ typedef struct SeenChange
 
 extern Viewer viewer_of(int64 request);
 extern List *reading_changes(int64 request, int seq);
-extern List *reading_open_changes(Oid relid, int64 request);
+extern List *reading_open_changes(Oid relid, int64 request, bool unseen);
 extern Sight *sight_of_columns(Change *change, Viewer viewer);
 extern Sight *sight_of(Change *change, Viewer viewer);
 extern bool sight_of_draft(Sight *sight, int position);
@@ -63,6 +63,7 @@ extern AttrNumber layout_attribute(Layout *layout, Oid relid, int position);
 extern char **live_values(Change *change, bool *exists);
 extern bool live_row_visible(Change *change);
 extern Oid	table_owner(Oid relid);
+extern void append_operator(StringInfo sql, Oid opno);
 
 /* -------------------------------------------------------- image_json.c */
 

@@ -20,6 +20,7 @@
 #include "utils/memutils.h"
 
 #include "aspect.h"
+#include "homonym.h"
 
 typedef struct WorkflowById
 {
@@ -239,6 +240,7 @@ workflow_by_id(int64 id)
 	store_end(&save);
 	oldcxt = MemoryContextSwitchTo(TopMemoryContext);
 	aspects_index(wf);
+	homonyms_index(wf);
 	MemoryContextSwitchTo(oldcxt);
 
 	entry = hash_search(by_id, &id, HASH_ENTER, NULL);
