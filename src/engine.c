@@ -162,6 +162,35 @@ go_on_with(Request *req, const char *workflow)
 }
 
 /*
+ * The rows are written now: what hangs on the exit from the Persist of the
+ * workflows that the request has gone through before, and that left the
+ * writing to this one, runs.
+ */
+static void
+leave_passed(Request *req)
+{
+	Workflow   *here = req->workflow;
+	int			position = req->position;
+	ListCell   *lc;
+
+	foreach(lc, req->passed)
+	{
+		Workflow   *wf = workflow_current(lfirst(lc), true);
+
+		for (int i = 1; wf && i <= wf->nactivities; i++)
+		{
+			if (strcmp(workflow_activity(wf, i)->template->name, "Persist") != 0)
+				continue;
+			req->workflow = wf;
+			req->position = i;
+			aspects_run(req, STATE_INVOKED, true);
+		}
+	}
+	req->workflow = here;
+	req->position = position;
+}
+
+/*
  * Persist: write the changes, or find out what stands against it.  Returns
  * whether the workflow goes on.
  */
@@ -201,6 +230,7 @@ persist(Request *req)
 			}
 			req->persisted = true;
 			jobs_provision(req, request_activity(req));
+			leave_passed(req);
 			return true;
 
 		case APPLY_HELD:
