@@ -94,7 +94,7 @@ ORDER BY id, n;
 INSERT INTO hr.role_grant (person_id, role_name, granted_on)
 SELECT p.id, g.role_name, '2024-01-01'
 FROM (VALUES ('ada.lindqvist', 'hr_manager'), ('marco.ricci', 'hr_manager'), ('greta.olsen', 'hr_manager'),
-             ('greta.olsen', 'resource_owner')) g (login, role_name)
+             ('greta.olsen', 'resource_owner'), ('greta.olsen', 'security_officer')) g (login, role_name)
 JOIN hr.person p USING (login);
 
 SELECT setval(pg_get_serial_sequence('hr.person', 'id'), max(id)) FROM hr.person;
