@@ -36,6 +36,8 @@ typedef struct XPathRun
 	xmlXPathCompExprPtr compiled;
 	xmlXPathObjectPtr object;
 	xmlChar    *string;
+	xmlGenericErrorFunc generic;	/* as it was before */
+	void	   *generic_context;
 	int			code;			/* of the first error */
 } XPathRun;
 
@@ -56,9 +58,25 @@ keep_error(void *arg, XML_ERROR_ARGUMENT error)
 	run->code = error->code;
 }
 
+/* What libxml2 would write to the server's standard error.  Runs inside it. */
+static void
+be_silent(void *arg, const char *format,...)
+{
+}
+
+static void
+silence(XPathRun *run)
+{
+	run->generic = xmlGenericError;
+	run->generic_context = xmlGenericErrorContext;
+	xmlSetGenericErrorFunc(NULL, be_silent);
+}
+
 static void
 free_run(XPathRun *run)
 {
+	if (run->generic)
+		xmlSetGenericErrorFunc(run->generic_context, run->generic);
 	if (run->string)
 		xmlFree(run->string);
 	if (run->object)
@@ -160,6 +178,7 @@ xpath_syntax_error(const char *expression)
 
 	PG_TRY();
 	{
+		silence(run);
 		compile(run, expression);
 		if (run->compiled == NULL)
 			result = pstrdup(error_text(run));
@@ -249,6 +268,7 @@ xpath_evaluate(const char *expression, ExpressionKind kind, const char *document
 
 	PG_TRY();
 	{
+		silence(run);
 		run->parser = xmlNewParserCtxt();
 		if (run->parser == NULL)
 			out_of_memory();
