@@ -11,6 +11,7 @@
 #ifndef IDFLOW_ASPECT_H
 #define IDFLOW_ASPECT_H
 
+#include "compat.h"
 #include "idflow.h"
 
 struct AspectKind;
@@ -56,7 +57,7 @@ extern void add_change_run(Request *req, Aspect *aspect, Change *change);
 /* aspect_assert.c */
 extern void assert_value_run(Request *req, Aspect *aspect, Change *change);
 extern void assert_value_required_run(Request *req, Aspect *aspect, Change *change);
-extern void aspect_refuse(Request *req, Aspect *aspect, const char *message) pg_attribute_noreturn();
+does_not_return extern void aspect_refuse(Request *req, Aspect *aspect, const char *message);
 
 /* aspect_unique.c */
 extern void build_unique_value_run(Request *req, Aspect *aspect, Change *change);

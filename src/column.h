@@ -2,6 +2,7 @@
 #ifndef IDFLOW_COLUMN_H
 #define IDFLOW_COLUMN_H
 
+#include "compat.h"
 #include "idflow.h"
 
 /* what reports show in the place of a value that is masked */
@@ -34,7 +35,7 @@ extern ColumnMerge column_merge(Workflow *wf, const char *name);
 extern void column_fits(Workflow *wf, const DefinitionElement *column, Relation rel);
 
 extern bool change_hides_columns(Change *change);
-extern void rethrow_without_values(void) pg_attribute_noreturn();
+does_not_return extern void rethrow_without_values(void);
 
 /* merge_column.c */
 extern bool merge_column(ColumnMerge merge, Form_pg_attribute att, const char *base,
