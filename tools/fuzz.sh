@@ -87,8 +87,9 @@ SELECT fuzz('{${list%,}}');
 SQL
 status=0
 # shellcheck disable=SC2016
-as_server nice -n 19 env LD_PRELOAD="$runtime/libclang_rt.asan-$arch.so" \
-	ASAN_OPTIONS=detect_leaks=0:abort_on_error=0:exitcode=77:allow_user_segv_handler=1 \
+as_server nice -n 19 env LD_LIBRARY_PATH="$runtime" \
+	ASAN_OPTIONS=detect_leaks=0:abort_on_error=0:exitcode=77:allow_user_segv_handler=1:verify_asan_link_order=0 \
+	timeout $((seconds + 120)) \
 	sh -c 'exec postgres --single -D "$1/data" -c fsync=off -c max_stack_depth=6MB postgres <"$1/run.sql"' - "$WORK" \
 	>"$WORK/home/fuzz.log" 2>&1 || status=$?
 cp "$WORK"/corpus/* "$corpus" 2>/dev/null || true
