@@ -130,7 +130,7 @@ DELETE FROM idflow.access_rule;
 CREATE FUNCTION public.rule(children text) RETURNS text LANGUAGE sql AS $$
 SELECT E'<ConfigurationFile>\n<AccessControlRule Identifier="R" DisplayName_L1="R" EntityType="x" Profile="p">' || children || '</AccessControlRule></ConfigurationFile>' $$;
 SELECT c, v.severity, v.line, v.element, v.message, v.hint FROM unnest(ARRAY['',
-	'<Entry Permission="/" CanExecute="true"/>', '<Entry Permission="/Custom/Workflows/W" CanExecute="true"/>', '<Entry Permission="/Custom/Workflows/W/A"/>',
+	'<Entry Permission="/" CanExecute="true"/>', '<Entry Permission="/Custom/Workflows/W" CanExecute="true"/>', '<Entry Permission="/Custom/Workflows/W/A"/>', '<Entry Permission="/Custom/Workflows/W"/>', '<Entry Permission="/Custom/Workflows/"/>',
 	'<Entry Permission="/Custom/Workflows/W/A/Nowhere" CanExecute="true"/>', '<Entry Permission="/Other" CanExecute="true"/>',
 	'<Entry Permission="/Workflows/WorkflowInstance/Query"/>', '<Entry Permission="/Custom/Workflows/W/A/Approved" FullAccessProperties="true"/>',
 	'<Entry Permission="/Custom/Workflows/W/A/Approved"/><Filter Binding="x"/>', '<Entry Permission="/Custom/Workflows/W/A/Approved"/><Filter Binding="x" Value="1" CurrentUser="true"/>',

@@ -50,7 +50,7 @@ check_entry(Definition *def, DefinitionElement *entry)
 		definition_warning(def, entry->line, entry->name,
 						   "Name the state: it may come to have others, such as RefinePending.",
 						   "permission \"%s\" is for every state of the activity", permission);
-	else if (rest && strchr(strchr(rest, '/') + 1, '/'))
+	else if (rest && count_char(rest, '/') == 2)
 	{
 		const char *state = strchr(strchr(rest, '/') + 1, '/') + 1;
 
