@@ -49,7 +49,7 @@ fi
 mkdir "$WORK/src"
 (
 	cd "$ROOT"
-	for part in sql expected test workflows demo doc README.md CONTRIBUTING.md; do
+	for part in bin sql expected test workflows demo doc README.md CONTRIBUTING.md; do
 		[ ! -e "$part" ] || printf '%s\0' "$part"
 	done | tar --null -T - -cf -
 ) | tar -C "$WORK/src" -xpf - --no-same-owner
