@@ -13,7 +13,6 @@
 #include "postgres.h"
 
 #include "access/table.h"
-#include "commands/trigger.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -42,31 +41,11 @@ static StorePlan select_rules = {
 	0, {0}
 };
 
-PG_FUNCTION_INFO_V1(idflow_access_rule_changed);
-
 static void
 rules_relcache_callback(Datum arg, Oid relid)
 {
 	if (!OidIsValid(relid) || relid == rules_relid)
 		rules_valid = false;
-}
-
-/*
- * idflow.access_rule_changed() RETURNS trigger: on idflow.access_rule, ENABLE
- * ALWAYS.  Makes every session read the rules again at its next use.
- */
-Datum
-idflow_access_rule_changed(PG_FUNCTION_ARGS)
-{
-	TriggerData *trigdata = (TriggerData *) fcinfo->context;
-
-	if (!CALLED_AS_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" was not called by trigger manager",
-						"idflow.access_rule_changed")));
-	CacheInvalidateRelcache(trigdata->tg_relation);
-	PG_RETURN_POINTER(NULL);
 }
 
 /* Read the rules, if they may have changed. */

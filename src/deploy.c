@@ -23,6 +23,7 @@
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/xml.h"
 
@@ -34,7 +35,7 @@
 PG_FUNCTION_INFO_V1(idflow_deploy);
 PG_FUNCTION_INFO_V1(idflow_validate);
 PG_FUNCTION_INFO_V1(idflow_export);
-PG_FUNCTION_INFO_V1(idflow_workflow_changed);
+PG_FUNCTION_INFO_V1(idflow_table_changed);
 
 static void report_messages(Definition *def);
 static void deploy_workflow(WorkflowDefinition *workflow, const char *deployer,
@@ -216,21 +217,23 @@ idflow_export(PG_FUNCTION_ARGS)
 }
 
 /*
- * idflow.workflow_changed() RETURNS trigger: on idflow.workflow, ENABLE
- * ALWAYS.  Tells every session, at its next statement after the commit, that
- * what it has cached of the table is out of date.  Looks nothing up, so that
- * it works while the extension is being made or restored.
+ * idflow.workflow_changed(), access_rule_changed(), provisioning_changed() and
+ * directory_changed() RETURNS trigger: ENABLE ALWAYS on a table of which
+ * sessions keep a copy.
+ * Tells every session, at its next statement after the commit, that what it
+ * has is out of date.  Looks nothing up, so that it works while the extension
+ * is being made or restored.
  */
 Datum
-idflow_workflow_changed(PG_FUNCTION_ARGS)
+idflow_table_changed(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" was not called by trigger manager",
-						"idflow.workflow_changed")));
+				 errmsg("function \"idflow.%s\" was not called by trigger manager",
+						get_func_name(fcinfo->flinfo->fn_oid))));
 
 	CacheInvalidateRelcache(trigdata->tg_relation);
 	PG_RETURN_POINTER(NULL);

@@ -29,7 +29,6 @@
 #include "trust.h"
 
 PG_FUNCTION_INFO_V1(idflow_set_directory);
-PG_FUNCTION_INFO_V1(idflow_directory_changed);
 
 static const char *const directory_columns[DIR_NCOLUMNS] = {
 	"principal", "profile", "display_name", "email", "language", "active", "manager"
@@ -446,20 +445,4 @@ idflow_set_directory(PG_FUNCTION_ARGS)
 		store_end(&save);
 	}
 	PG_RETURN_VOID();
-}
-
-/*
- * idflow.directory_changed(): statement trigger on idflow.directory_source.
- * Every session reads the table again at its next statement after the commit.
- */
-Datum
-idflow_directory_changed(PG_FUNCTION_ARGS)
-{
-	if (!CALLED_AS_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" was not called by a trigger", "idflow.directory_changed")));
-
-	CacheInvalidateRelcache(((TriggerData *) fcinfo->context)->tg_relation);
-	PG_RETURN_POINTER(NULL);
 }

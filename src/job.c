@@ -12,8 +12,6 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "commands/trigger.h"
-#include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/json.h"
@@ -23,8 +21,6 @@
 #include "edit.h"
 #include "job.h"
 #include "reading.h"
-
-PG_FUNCTION_INFO_V1(idflow_provisioning_changed);
 
 static StorePlan insert_job = {
 	"INSERT INTO idflow.job (request, kind, script, aspect, activity, payload, state)"
@@ -47,24 +43,6 @@ provisioning_relcache_callback(Datum arg, Oid relid)
 {
 	if (!OidIsValid(relid) || relid == provisioning_relid)
 		provisioning_known = false;
-}
-
-/*
- * idflow.provisioning_changed() RETURNS trigger: on idflow.provisioning, ENABLE
- * ALWAYS.  Makes every session look again at its next commit of a change.
- */
-Datum
-idflow_provisioning_changed(PG_FUNCTION_ARGS)
-{
-	TriggerData *trigdata = (TriggerData *) fcinfo->context;
-
-	if (!CALLED_AS_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" was not called by trigger manager",
-						"idflow.provisioning_changed")));
-	CacheInvalidateRelcache(trigdata->tg_relation);
-	PG_RETURN_POINTER(NULL);
 }
 
 static void

@@ -44,7 +44,7 @@ COMMENT ON FUNCTION idflow.set_directory(regclass) IS
 'Makes a relation the directory: columns principal and profile, optionally display_name, email, language, active (boolean) and manager. It is read with the rights of the role that calls this and replaces roles and idflow.profile_member entirely; NULL returns to them. Errors if a column is missing or the role may not read the relation.';
 
 CREATE FUNCTION idflow.directory_changed() RETURNS trigger
-	AS 'MODULE_PATHNAME', 'idflow_directory_changed'
+	AS 'MODULE_PATHNAME', 'idflow_table_changed'
 	LANGUAGE C;
 REVOKE EXECUTE ON FUNCTION idflow.directory_changed() FROM PUBLIC;
 COMMENT ON FUNCTION idflow.directory_changed() IS

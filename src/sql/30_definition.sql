@@ -45,7 +45,7 @@ COMMENT ON FUNCTION idflow.export(text, int) IS
 CREATE FUNCTION idflow.workflow_changed()
 RETURNS trigger
 LANGUAGE C
-AS 'MODULE_PATHNAME', 'idflow_workflow_changed';
+AS 'MODULE_PATHNAME', 'idflow_table_changed';
 
 COMMENT ON FUNCTION idflow.workflow_changed() IS
 'Trigger of idflow.workflow: makes every session read definitions again.';

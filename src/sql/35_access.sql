@@ -26,7 +26,7 @@ COMMENT ON COLUMN idflow.access_rule.elements IS 'The rule''s Entry and Filter e
 GRANT SELECT ON idflow.profile, idflow.access_rule TO PUBLIC;
 
 CREATE FUNCTION idflow.access_rule_changed() RETURNS trigger
-	LANGUAGE C AS 'MODULE_PATHNAME', 'idflow_access_rule_changed';
+	LANGUAGE C AS 'MODULE_PATHNAME', 'idflow_table_changed';
 REVOKE EXECUTE ON FUNCTION idflow.access_rule_changed() FROM PUBLIC;
 COMMENT ON FUNCTION idflow.access_rule_changed() IS 'Tells every session to read idflow.access_rule again.';
 CREATE TRIGGER access_rule_changed

@@ -51,7 +51,7 @@ GRANT SELECT ON idflow.provisioning TO PUBLIC;
 COMMENT ON TABLE idflow.provisioning IS 'Tables whose committed changes are queued as jobs, and their kind; see idflow.add_provisioning().';
 
 CREATE FUNCTION idflow.provisioning_changed() RETURNS trigger
-	LANGUAGE C AS 'MODULE_PATHNAME', 'idflow_provisioning_changed';
+	LANGUAGE C AS 'MODULE_PATHNAME', 'idflow_table_changed';
 REVOKE EXECUTE ON FUNCTION idflow.provisioning_changed() FROM PUBLIC;
 COMMENT ON FUNCTION idflow.provisioning_changed() IS 'Tells every session to read idflow.provisioning again.';
 CREATE TRIGGER provisioning_changed
