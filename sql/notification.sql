@@ -106,6 +106,13 @@ SELECT DISTINCT label FROM idflow.change_diff WHERE column_name = 'mail';
 SET idflow.language = 'de';
 SELECT DISTINCT label FROM idflow.change_diff WHERE column_name = 'mail';
 SET idflow.languages = 'en';
+-- workflows and activities
+\c - :me
+SELECT count(*) FROM idflow.deploy(replace(idflow.export('Person')::text, 'DisplayName_L1="Review"', 'DisplayName_L1="Review" DisplayName_L2="Freigabe"')::xml);
+\c - no_boss
+SELECT idflow.my_language(), idflow.label('Person'), idflow.label('Person', 'Review'), idflow.label('Person', 'Review', 1), idflow.label('Person', 'Nowhere');
+\c - no_app
+SELECT idflow.my_language(), idflow.label('Person', 'Review'), idflow.label('Nothing');
 \c - :me
 SELECT count(idflow.actor());
 SET idflow.languages = 'a,,b';

@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/varlena.h"
@@ -19,6 +20,8 @@
 #include "reading.h"
 
 #define MAX_LANGUAGES	16
+
+PG_FUNCTION_INFO_V1(idflow_my_language);
 
 static char *setting_languages = NULL;
 static char *setting_language = NULL;
@@ -117,4 +120,15 @@ const char *
 element_text(const DefinitionElement *element, const char *stem, const char *principal)
 {
 	return numbered_text(element, stem, language_number(principal));
+}
+
+/*
+ * idflow.my_language(): the number of the texts that the present actor reads.
+ */
+Datum
+idflow_my_language(PG_FUNCTION_ARGS)
+{
+	bool		is_explicit;
+
+	PG_RETURN_INT32(language_number(actor_lookup(&is_explicit)));
 }

@@ -207,3 +207,22 @@ CREATE FUNCTION idflow.pending(target regclass, key jsonb) RETURNS SETOF bigint
 	LANGUAGE C STABLE STRICT PARALLEL RESTRICTED ROWS 1 COST 1000;
 COMMENT ON FUNCTION idflow.pending(regclass, jsonb) IS
 'Numbers of the open requests on the row with this key, such as {"id": 17}: for whoever may SELECT the key''s columns and is shown the row by row-level security. A drafted new row counts for whoever may see its request. Errors if a column does not exist or may not be selected.';
+
+-- ------------------------------------------------------------------- languages
+
+CREATE FUNCTION idflow.my_language() RETURNS int
+	LANGUAGE C STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'idflow_my_language';
+COMMENT ON FUNCTION idflow.my_language() IS
+'Number of the language that the present actor reads, from 1: his in the directory, else idflow.language, among idflow.languages.';
+
+CREATE FUNCTION idflow.label(workflow text, activity text DEFAULT NULL, version int DEFAULT NULL) RETURNS text
+	LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE WHEN $2 IS NULL THEN coalesce(w.options ->> ('DisplayName_L' || idflow.my_language()), w.display_name)
+		ELSE (SELECT coalesce(a.options ->> ('DisplayName_L' || idflow.my_language()), a.display_name)
+			  FROM idflow.activity a WHERE a.workflow = w.id AND a.name = $2) END
+	FROM idflow.workflow w WHERE w.name = $1 AND ($3 IS NULL OR w.version = $3)
+	ORDER BY w.version DESC LIMIT 1
+$$;
+COMMENT ON FUNCTION idflow.label(text, text, int) IS
+'What people call a workflow, or an activity of it, in the language of the present actor. version: NULL means the newest. Null if there is none such.';
