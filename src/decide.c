@@ -415,7 +415,7 @@ idflow_add_candidate(PG_FUNCTION_ARGS)
 	task_add_candidate(req, principal);
 	event = request_event(req, actor, "idflow_admin", "AddCandidate", NULL);
 	initStringInfo(&data);
-	appendStringInfoChar(&data, '{');
+	appendStringInfo(&data, "{\"task\": " INT64_FORMAT, task);
 	json_pair(&data, "principal", principal);
 	appendStringInfoChar(&data, '}');
 	event->data = json_from_text(data.data);

@@ -93,6 +93,14 @@ static StorePlan select_candidates = {
 	1, {INT8OID}
 };
 
+/* whom an admin added to a task; the history keeps that while it is refined */
+static StorePlan select_added = {
+	"SELECT data OPERATOR(pg_catalog.->>) 'principal' FROM idflow.event"
+	" WHERE request OPERATOR(pg_catalog.=) $1 AND transition OPERATOR(pg_catalog.=) 'AddCandidate'"
+	" AND (data OPERATOR(pg_catalog.->>) 'task')::pg_catalog.int8 OPERATOR(pg_catalog.=) $2 ORDER BY seq",
+	2, {INT8OID, INT8OID}
+};
+
 static StorePlan move_task = {
 	"UPDATE idflow.task SET activity_state = $2, claimed_by = NULL, claimed_at = NULL"
 	" WHERE id OPERATOR(pg_catalog.=) $1",
@@ -148,15 +156,23 @@ add_key(List *keys, const char *prefix, const char *name)
 
 /*
  * The candidate keys that an activity's rules give now, each once; the admins'
- * where they give none.
+ * where they give none.  An Action that names nobody is the requester's.
+ * source receives how they are stored.
  */
 static List *
-rule_keys(Request *req, Activity *activity)
+rule_keys(Request *req, Activity *activity, const char **source)
 {
 	List	   *keys = NIL;
 	ListCell   *lc;
 	ListCell   *ln;
 
+	*source = "Actor";
+	if (activity->actors == NIL && !access_restricts(req) &&
+		template_transition(activity->template, activity->template->initial_state, "Execute"))
+	{
+		*source = "Requester";
+		return list_make1(psprintf(KEY_PRINCIPAL "%s", req->requester));
+	}
 	foreach(lc, activity->actors)
 	{
 		ActorRule  *rule = lfirst(lc);
@@ -285,18 +301,10 @@ void
 task_open(Request *req)
 {
 	Activity   *activity = request_activity(req);
-	List	   *keys = rule_keys(req, activity);
-	const char *source = "Actor";
+	const char *source;
+	List	   *keys = rule_keys(req, activity, &source);
 	StoreRow	row;
 	ListCell   *lc;
-
-	/* an Action that names nobody is the requester's */
-	if (activity->actors == NIL && !access_restricts(req) &&
-		template_transition(activity->template, req->activity_state, "Execute"))
-	{
-		keys = list_make1(psprintf(KEY_PRINCIPAL "%s", req->requester));
-		source = "Requester";
-	}
 
 	req->task = nextval_internal(extension_relid("task_id_seq"), false);
 	row_clear(&row);
@@ -347,13 +355,15 @@ void
 task_candidates_again(Request *req)
 {
 	Activity   *activity = request_activity(req);
+	const char *source;
 	List	   *keys;
 
 	if (strcmp(req->activity_state, activity->template->initial_state) != 0)
 		return;
+	keys = rule_keys(req, activity, &source);
 	drop_candidates(req->task, "Actor");
-	keys = rule_keys(req, activity);
-	store_candidates(req, keys, "Actor");
+	drop_candidates(req->task, "Requester");
+	store_candidates(req, keys, source);
 	record_candidates(req, activity, keys);
 }
 
@@ -402,9 +412,36 @@ task_close(Request *req, const char *outcome, Vote *vote)
 	return claimed_by;
 }
 
+/* The keys of those that were added to the open task by hand. */
+static List *
+added_keys(Request *req)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	Datum		values[2];
+	UserSwitch	save;
+	List	   *keys = NIL;
+	int			n;
+
+	values[0] = Int64GetDatum(req->id);
+	values[1] = Int64GetDatum(req->task);
+	store_begin(&save);
+	n = store_exec(&select_added, values, NULL, false);
+	for (int i = 0; i < n; i++)
+	{
+		char	   *principal = spi_text(SPI_tuptable->vals[i], 1);
+		MemoryContext spicxt = MemoryContextSwitchTo(cxt);
+
+		keys = add_key(keys, KEY_PRINCIPAL, principal);
+		MemoryContextSwitchTo(spicxt);
+	}
+	store_end(&save);
+	return keys;
+}
+
 /*
  * task_move: the open task stays, in another state of its activity, and is
- * put to one person; to NULL puts it back to those of the activity's rules.
+ * put to one person; to NULL puts it back to those of the activity's rules
+ * and to those that were added.
  */
 void
 task_move(Request *req, const char *to_actor)
@@ -412,7 +449,9 @@ task_move(Request *req, const char *to_actor)
 	Activity   *activity = request_activity(req);
 	Datum		values[2];
 	UserSwitch	save;
+	const char *source = "Refine";
 	List	   *keys;
+	List	   *added = NIL;
 
 	values[0] = Int64GetDatum(req->task);
 	values[1] = CStringGetTextDatum(request_full_state(req));
@@ -423,9 +462,16 @@ task_move(Request *req, const char *to_actor)
 	if (to_actor)
 		keys = list_make1(psprintf(KEY_PRINCIPAL "%s", to_actor));
 	else
-		keys = rule_keys(req, activity);
-	store_candidates(req, keys, to_actor ? "Refine" : "Actor");
-	record_candidates(req, activity, keys);
+	{
+		keys = rule_keys(req, activity, &source);
+		added = added_keys(req);
+		/* with them there is somebody, and the admins stay back */
+		if (added != NIL && strings_contain(keys, KEY_ADMIN))
+			keys = NIL;
+	}
+	store_candidates(req, keys, source);
+	store_candidates(req, added, "Added");
+	record_candidates(req, activity, list_concat(keys, added));
 }
 
 /*
