@@ -72,10 +72,11 @@ separate_activities(Activity *activity, const char *state)
 
 /*
  * Those who acted in some activities of a request, as the history has it; if
- * principal is given only he.  *where receives the activity of the last one.
+ * principal is given only he.  A decision looks with a snapshot of now, a
+ * reader with his own.  *where receives the activity of the last one.
  */
 static List *
-acted_in(int64 request, List *activities, const char *principal, char **where)
+acted_in(int64 request, List *activities, const char *principal, bool read_only, char **where)
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	Datum		values[2];
@@ -86,7 +87,7 @@ acted_in(int64 request, List *activities, const char *principal, char **where)
 	values[0] = Int64GetDatum(request);
 	store_begin(&save);
 	values[1] = text_array_datum(activities);
-	n = store_exec(&select_acted, values, NULL, true);
+	n = store_exec(&select_acted, values, NULL, read_only);
 	for (int i = 0; i < n; i++)
 	{
 		char	   *name = spi_text(SPI_tuptable->vals[i], 2);
@@ -130,7 +131,7 @@ separating_activity(Request *req, const char *principal)
 			 (event->on_behalf_of && strcmp(event->on_behalf_of, principal) == 0)))
 			return event->activity;
 	}
-	(void) acted_in(req->id, activities, principal, &where);
+	(void) acted_in(req->id, activities, principal, false, &where);
 	return where;
 }
 
@@ -153,7 +154,7 @@ separated_principals(int64 request, Activity *activity, const char *activity_sta
 {
 	List	   *activities = separate_activities(activity, activity_state);
 
-	return activities == NIL ? NIL : acted_in(request, activities, NULL, NULL);
+	return activities == NIL ? NIL : acted_in(request, activities, NULL, true, NULL);
 }
 
 /*
@@ -192,7 +193,7 @@ idflow_separated(PG_FUNCTION_ARGS)
 	char	   *where = NULL;
 
 	if (activities != NIL)
-		(void) acted_in(request, activities, actor_name(), &where);
+		(void) acted_in(request, activities, actor_name(), true, &where);
 	if (where == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(where));
