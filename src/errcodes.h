@@ -52,4 +52,7 @@
 /* separation of duties refuses */
 #define ERRCODE_WF_SEPARATION			MAKE_SQLSTATE('W','F','0','2','0')
 
+/* a date is not acceptable */
+#define ERRCODE_WF_DATE					MAKE_SQLSTATE('W','F','0','2','1')
+
 #endif							/* IDFLOW_ERRCODES_H */

@@ -52,7 +52,9 @@ COMMENT ON COLUMN idflow.request.state IS
 COMMENT ON COLUMN idflow.request.activity_state IS
 'Full name of the state of the activity at which the request stands, such as Review-ReviewPending.';
 COMMENT ON COLUMN idflow.request.subject IS 'Principal whom the request is about, by the workflow''s Subject.';
-COMMENT ON COLUMN idflow.request.parent IS 'Request whose apply made this one.';
+COMMENT ON COLUMN idflow.request.parent IS 'Request whose apply made this one, or that this one reverses.';
+COMMENT ON COLUMN idflow.request.effective_at IS 'It is not written before; null: as soon as it is approved. The latest that its requester and its workflows say.';
+COMMENT ON COLUMN idflow.request.expires_at IS 'What it has written is reversed then; null: never. The earliest that its requester, its reviewers and its workflows say.';
 COMMENT ON COLUMN idflow.request.revision IS 'Counts the edits of the draft, from 1.';
 COMMENT ON TABLE idflow.event IS
 'History: what happened to a request, in the order of seq. Never updated or deleted.';
