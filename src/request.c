@@ -23,6 +23,7 @@
 #include "heapstore.h"
 #include "aspect.h"
 #include "idflow.h"
+#include "schedule.h"
 #include "trace.h"
 
 PG_FUNCTION_INFO_V1(idflow_is_state);
@@ -57,6 +58,11 @@ enum
 	REQ_FOUR_EYES,
 	REQ_REVIEWED,
 	REQ_LEFT_AT,
+	REQ_EFFECTIVE_AT,
+	REQ_EXPIRES_AT,
+	REQ_EFFECTIVE_ASKED,
+	REQ_EXPIRES_ASKED,
+	REQ_DATED,
 	REQ_TID						/* ctid, behind them in the queries */
 };
 
@@ -86,7 +92,8 @@ static StoreTable event_table = {"event"};
 	"r.id, r.workflow, r.version, r.title, r.state, r.activity, r.activity_state, r.requester," \
 	" r.subject, r.parent, r.opened_at, r.closed_at, r.revision, r.workflow_id, r.position, r.task," \
 	" r.persisted, r.steps, r.events, r.changes, r.passed, r.editors, r.requested_role," \
-	" r.partway, r.four_eyes, r.reviewed, r.left_at, r.ctid"
+	" r.partway, r.four_eyes, r.reviewed, r.left_at, r.effective_at," \
+	" r.expires_at, r.effective_asked, r.expires_asked, r.dated, r.ctid"
 
 static StorePlan lock_request = {
 	"SELECT " REQUEST_COLUMNS " FROM idflow.request r WHERE id OPERATOR(pg_catalog.=) $1 FOR UPDATE",
@@ -238,6 +245,11 @@ request_from_row(StoreRow *row, ItemPointer tid)
 		req->reviewed = places_list(row->values[REQ_REVIEWED - 1]);
 	if (!row->nulls[REQ_LEFT_AT - 1])
 		req->left_at = places_list(row->values[REQ_LEFT_AT - 1]);
+	req->effective_at = ROW_INT64(row, REQ_EFFECTIVE_AT);
+	req->expires_at = ROW_INT64(row, REQ_EXPIRES_AT);
+	req->effective_asked = ROW_INT64(row, REQ_EFFECTIVE_ASKED);
+	req->expires_asked = ROW_INT64(row, REQ_EXPIRES_ASKED);
+	req->dated = DatumGetBool(row->values[REQ_DATED - 1]);
 	req->tid = *tid;
 	req->marked = req->task == 0 && req->closed_at == 0;
 	if (full_state)
@@ -392,6 +404,8 @@ request_close(Request *req, const char *state)
 	req->state = intern_state(req->persisted ? "committed" : state);
 	req->closed_at = GetCurrentTimestamp();
 	req->keys_free = req->nchanges > 0;
+	if (req->effective_at)
+		timers_drop(req->id, 0, TIMER_EFFECTIVE);
 }
 
 /*
@@ -507,6 +521,13 @@ mark_waiting(Request *req)
 	req->marked = wanted;
 }
 
+static void
+set_date(StoreRow *row, AttrNumber column, TimestampTz date)
+{
+	if (date)
+		row_set(row, column, TimestampTzGetDatum(date));
+}
+
 /*
  * request_write: store a request and its new events.
  */
@@ -560,6 +581,11 @@ request_write(Request *req)
 		row_set(&row, REQ_REVIEWED, places_datum(req->reviewed));
 	if (req->left_at)
 		row_set(&row, REQ_LEFT_AT, places_datum(req->left_at));
+	set_date(&row, REQ_EFFECTIVE_AT, req->effective_at);
+	set_date(&row, REQ_EXPIRES_AT, req->expires_at);
+	set_date(&row, REQ_EFFECTIVE_ASKED, req->effective_asked);
+	set_date(&row, REQ_EXPIRES_ASKED, req->expires_asked);
+	row_set(&row, REQ_DATED, BoolGetDatum(req->dated));
 
 	if (req->is_new)
 		store_insert_at(&request_table, &row, &req->tid);
