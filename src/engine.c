@@ -486,23 +486,27 @@ return_to(Request *req, Workflow *wf)
 /*
  * engine_review_again: the drafts changed after they were reviewed: back to
  * the review that the request last went through, in whichever workflow that
- * was, or on to the apply if there was none.
+ * was.  One that went through none goes to the last that stands before, if
+ * there is one; whether that asks anybody its IfExpression says.
  */
 void
 engine_review_again(Request *req)
 {
-	Place	   *place;
+	int			position = 0;
 
-	if (req->reviewed == NIL)
+	if (req->reviewed)
 	{
-		engine_apply_again(req);
-		return;
+		Place	   *place = (Place *) llast(req->reviewed);
+
+		if (place->workflow != req->workflow->id)
+			return_to(req, workflow_by_id(place->workflow));
+		position = place->position;
 	}
-	place = (Place *) llast(req->reviewed);
-	if (place->workflow != req->workflow->id)
-		return_to(req, workflow_by_id(place->workflow));
+	for (int i = req->position - 1; i >= 1 && position == 0; i--)
+		if (workflow_activity(req->workflow, i)->template->is_review)
+			position = i;
 	req->state = "open";
-	run_from(req, place->position, false);
+	run_from(req, position ? position : req->position, false);
 }
 
 /*
