@@ -73,7 +73,7 @@ static const AttributeRule activity_attributes[] = {
 	{"NoActor", ATTRIBUTE_CHOICE, REFUSED, "Refuse|Skip|Escalate"},
 	{"Due", ATTRIBUTE_TEXT, REFUSED},
 	{"CommentRequired", ATTRIBUTE_BOOLEAN, REFUSED, NULL, "false"},
-	{"Into", ATTRIBUTE_TEXT, REFUSED},
+	{"Into", ATTRIBUTE_LABEL},
 	{"SeparateFrom", ATTRIBUTE_TEXT, 0},
 	{"HomonymEntityLink", ATTRIBUTE_IDENTIFIER, 0},
 	{"Homonyms", ATTRIBUTE_CHOICE, 0, "Warn|Block"},

@@ -294,6 +294,10 @@ typedef struct Change
 	int			nheld;
 	bool		stored;			/* has a row in idflow.change_data */
 
+	/* written before its approval; see persist_into.c */
+	bool		resource;
+	HeapTuple	resource_row;	/* the row that came of it */
+
 	/* the rows in the target's present shape, once row_load() has made them */
 	HeapTuple	old_row;		/* UPDATE, DELETE: as drafted upon */
 	HeapTuple	new_row;		/* INSERT, UPDATE: as drafted */

@@ -23,6 +23,7 @@
 #include "heapstore.h"
 #include "aspect.h"
 #include "idflow.h"
+#include "persist_into.h"
 #include "schedule.h"
 #include "trace.h"
 
@@ -401,6 +402,8 @@ request_event(Request *req, const char *actor, const char *via,
 void
 request_close(Request *req, const char *state)
 {
+	if (!req->persisted)
+		resources_end(req);
 	req->state = intern_state(req->persisted ? "committed" : state);
 	req->closed_at = GetCurrentTimestamp();
 	req->keys_free = req->nchanges > 0;
