@@ -173,6 +173,9 @@ extern void definition_check_homonyms(Definition *def, DefinitionElement *root);
 /* definition_start.c */
 extern void definition_check_starts(Definition *def, DefinitionElement *workflow);
 
+/* definition_separation.c */
+extern void definition_check_separate_from(Definition *def, DefinitionElement *workflow);
+
 /* definition_rules.c */
 typedef enum AttributeKind
 {

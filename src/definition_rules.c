@@ -74,6 +74,7 @@ static const AttributeRule activity_attributes[] = {
 	{"Due", ATTRIBUTE_TEXT, REFUSED},
 	{"CommentRequired", ATTRIBUTE_BOOLEAN, REFUSED, NULL, "false"},
 	{"Into", ATTRIBUTE_TEXT, REFUSED},
+	{"SeparateFrom", ATTRIBUTE_TEXT, 0},
 	{"HomonymEntityLink", ATTRIBUTE_IDENTIFIER, 0},
 	{"Homonyms", ATTRIBUTE_CHOICE, 0, "Warn|Block"},
 	END_OF_RULES
