@@ -163,7 +163,7 @@ static const AttributeRule build_unique_value_attributes[] = {
 	{"HistorizeBinding", ATTRIBUTE_TEXT, 0},
 	{"HistorizeSeparator", ATTRIBUTE_TEXT, 0},
 	{"OnlyIfNew", ATTRIBUTE_BOOLEAN, 0},
-	{"SimulationExpression", ATTRIBUTE_EXPRESSION, REFUSED},
+	{"SimulationExpression", ATTRIBUTE_EXPRESSION, 0},
 	{"IfExpression", ATTRIBUTE_CONDITION, 0},
 	LOCALISED("Message", 0),
 	{"Priority", ATTRIBUTE_INTEGER, 0},
