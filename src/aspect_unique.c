@@ -311,6 +311,7 @@ build_unique_value_run(Request *req, Aspect *aspect, Change *change)
 	{
 		char	   *value = expression_text(simulated, req->workflow, req, change, "SimulationExpression");
 
+		change->stand_ins = bms_add_member(change->stand_ins, attnum);
 		if (value)
 			aspect_set_value(req, aspect, change, rel, position, value);
 		table_close(rel, NoLock);

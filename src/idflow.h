@@ -290,6 +290,8 @@ typedef struct Change
 	List	   *context;		/* settings: name, value, name, value ... */
 	int64	   *held;			/* its keys in idflow.pending_key, by digest */
 	int			nheld;
+	Bitmapset  *stand_ins;		/* simulated: attribute numbers of columns whose
+								 * value stands for one that would be unique */
 	bool		stored;			/* has a row in idflow.change_data */
 
 	/* the rows in the target's present shape, once row_load() has made them */

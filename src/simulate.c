@@ -178,15 +178,8 @@ typedef struct Followed
 {
 	Request    *req;
 	Viewer		viewer;
+	Bitmapset  *visible;		/* the changes whose rows are shown to him */
 } Followed;
-
-static void
-report_conflicts(void *arg)
-{
-	Followed   *followed = arg;
-
-	simulation_report_conflicts(followed->req, followed->viewer);
-}
 
 /* One step of a request: until it waits, or ends. */
 static void
@@ -214,6 +207,46 @@ advance(void *arg)
 	request_write(req);
 }
 
+/* What it has come to, in the end. */
+static void
+report_outcome(void *arg)
+{
+	Followed   *followed = arg;
+	Request    *req = followed->req;
+	Activity   *activity = request_activity(req);
+
+	simulation_report_changes(req, followed->viewer, followed->visible);
+	if (strcmp(req->state, "conflict") == 0)
+		simulation_report_conflicts(req, followed->viewer);
+	else
+		simulation_report(&(Finding) {
+						  .request = req->id, .kind = req->state,
+						  .activity = activity ? activity->name : NULL
+						  });
+}
+
+/*
+ * Take a request a step further, or tell how it ended.  Returns whether it goes
+ * on.  What it waits for at first, a date or somebody who settles a conflict,
+ * is taken for given.
+ */
+static bool
+take_step(Followed *followed, bool first)
+{
+	Request    *req = followed->req;
+	bool		ends = request_is_closed(req) || (!first && req->task == 0);
+	ErrorData  *error = attempt(ends ? report_outcome : advance, ends ? (void *) followed : req);
+
+	if (error)
+	{
+		CommandCounterIncrement();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		simulation_report_error(req, followed->viewer, error);
+		PopActiveSnapshot();
+	}
+	return !ends && error == NULL;
+}
+
 static void follow_apart(int64 id, bool from_start);
 
 /*
@@ -225,19 +258,16 @@ static void
 follow(int64 id, bool from_start)
 {
 	int			before = simulation->nmade;
-	bool		moved = false;
-	int			seen = 0;
+	int			seen = -1;
+	Followed	followed = {NULL, VIEWER_NONE, NULL};
 	MemoryContext step = AllocSetContextCreate(CurrentMemoryContext, "idflow simulation",
 											   ALLOCSET_DEFAULT_SIZES);
 	MemoryContext oldcxt = MemoryContextSwitchTo(step);
 
-	for (;;)
+	for (bool goes_on = true; goes_on;)
 	{
 		Request    *req;
-		Viewer		viewer;
-		ErrorData  *error;
-		const char *state;
-		bool		ends;
+		bool		first = seen < 0;
 
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(step);
@@ -247,14 +277,17 @@ follow(int64 id, bool from_start)
 		if (req == NULL)
 			break;
 		PushActiveSnapshot(GetTransactionSnapshot());
-		viewer = viewer_of(id);
-		if (!moved)
+		if (first)
 		{
-			simulation_report_request(req, viewer);
-			if (!from_start)
-				seen = req->nevents;
+			/* whose task it is loses sight of it when that is closed */
+			followed.viewer = viewer_of(id);
+			simulation_report_request(req, followed.viewer);
+			MemoryContextSwitchTo(oldcxt);
+			followed.visible = simulation_visible_rows(req, followed.viewer);
+			MemoryContextSwitchTo(step);
+			seen = from_start ? 0 : req->nevents;
 		}
-		if (viewer != VIEWER_NONE)
+		if (followed.viewer != VIEWER_NONE)
 		{
 			simulation_report_events(req, seen);
 			if (req->task != 0)
@@ -262,41 +295,8 @@ follow(int64 id, bool from_start)
 		}
 		PopActiveSnapshot();
 		seen = req->nevents;
-
-		state = req->state;
-		ends = request_is_closed(req) ||
-			(moved && req->task == 0 && strcmp(state, "scheduled") != 0);
-		if (viewer == VIEWER_NONE)
-			break;
-		if (ends && strcmp(state, "conflict") == 0)
-		{
-			Followed	followed = {req, viewer};
-
-			error = attempt(report_conflicts, &followed);
-			if (error)
-				simulation_report_error(req, viewer, error);
-			break;
-		}
-		if (ends)
-		{
-			Activity   *activity = request_activity(req);
-
-			simulation_report(&(Finding) {
-				   .request = id, .kind = state, .activity = activity ? activity->name : NULL
-				   });
-			break;
-		}
-
-		moved = true;
-		error = attempt(advance, req);
-		if (error)
-		{
-			CommandCounterIncrement();
-			PushActiveSnapshot(GetTransactionSnapshot());
-			simulation_report_error(req, viewer, error);
-			PopActiveSnapshot();
-			break;
-		}
+		followed.req = req;
+		goes_on = followed.viewer != VIEWER_NONE && take_step(&followed, first);
 	}
 	MemoryContextSwitchTo(oldcxt);
 	MemoryContextDelete(step);

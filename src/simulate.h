@@ -31,6 +31,8 @@ extern void simulation_report(Finding *finding);
 extern void simulation_report_request(Request *req, Viewer viewer);
 extern void simulation_report_events(Request *req, int after);
 extern void simulation_report_task(Request *req);
+extern Bitmapset *simulation_visible_rows(Request *req, Viewer viewer);
+extern void simulation_report_changes(Request *req, Viewer viewer, Bitmapset *visible);
 extern void simulation_report_error(Request *req, Viewer viewer, ErrorData *error);
 extern void simulation_report_conflicts(Request *req, Viewer viewer);
 

@@ -16,6 +16,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/jsonb.h"
 
 #include "apply.h"
 #include "edit.h"
@@ -41,7 +42,7 @@ static StorePlan select_events = {
 	"SELECT activity, transition, comment FROM idflow.event"
 	" WHERE request OPERATOR(pg_catalog.=) $1 AND seq OPERATOR(pg_catalog.>) $2"
 	" AND activity IS NOT NULL"
-	" AND transition OPERATOR(pg_catalog.<>) ALL ('{Ask,Conflict}') ORDER BY seq",
+	" AND transition OPERATOR(pg_catalog.<>) ALL ('{Ask,AddChange,Conflict}') ORDER BY seq",
 	2, {INT8OID, INT4OID}
 };
 
@@ -169,6 +170,80 @@ simulation_report_task(Request *req)
 	if (n == 0)
 	{
 		finding.message = "nobody may act on it but members of idflow_admin";
+		simulation_report(&finding);
+	}
+}
+
+/*
+ * simulation_visible_rows: the changes, by number, whose rows are shown to the
+ * viewer.  It is asked before anything is written, which may show or hide them.
+ */
+Bitmapset *
+simulation_visible_rows(Request *req, Viewer viewer)
+{
+	Bitmapset  *seqs = NULL;
+	ListCell   *lc;
+
+	if (viewer != VIEWER_OWN)
+		return NULL;
+	foreach(lc, request_changes(req))
+		if (sight_of(lfirst(lc), viewer)->row_visible)
+			seqs = bms_add_member(seqs, ((Change *) lfirst(lc))->seq);
+	return seqs;
+}
+
+/*
+ * What a change writes, as jsonb's text: what of it is shown to the viewer.
+ * Of a DELETE it is the key.
+ */
+static char *
+written_text(Change *change, Viewer viewer, Bitmapset *visible)
+{
+	Sight	   *sight = sight_of_columns(change, viewer);
+	List	   *positions = NIL;
+	List	   *values = NIL;
+	Datum		json;
+
+	sight->row_visible = bms_is_member(change->seq, visible);
+	for (int p = 1; p <= change->layout->ncolumns; p++)
+	{
+		bool		in_key;
+		bool		drafted;
+		const char *key = image_value(change->key, p, &in_key);
+		const char *draft = image_value(change->new_image, p, &drafted);
+		const char *value = drafted ? draft : key;
+
+		if (!drafted && !in_key)
+			continue;
+		if (drafted ? sight_of_masked_draft(sight, p) : sight_of_masked_row(sight, p))
+			value = value ? column_mask : NULL;
+		else if (drafted ? !sight_of_draft(sight, p) : !sight_of_row(sight, p))
+			continue;
+		positions = lappend_int(positions, p);
+		values = lappend(values, unconstify(char *, value));
+	}
+	json = json_of_positions(change->layout, positions, values);
+	if (json == (Datum) 0)
+		return NULL;
+	return JsonbToCString(NULL, &DatumGetJsonbP(json)->root, 0);
+}
+
+/*
+ * simulation_report_changes: what would be written.
+ */
+void
+simulation_report_changes(Request *req, Viewer viewer, Bitmapset *visible)
+{
+	ListCell   *lc;
+
+	foreach(lc, request_changes(req))
+	{
+		Change	   *change = lfirst(lc);
+		Finding		finding = {.request = req->id, .kind = "change"};
+
+		finding.change = CHANGE_ID(req->id, change->seq);
+		finding.message = psprintf("%s on %s", operation_name(change->operation), change->target_name);
+		finding.detail = written_text(change, viewer, visible);
 		simulation_report(&finding);
 	}
 }
