@@ -244,7 +244,6 @@ COMMIT;
 SELECT idflow.submit(:r);
 \echo :LAST_ERROR_SQLSTATE
 SELECT idflow.withdraw(:r);
-SELECT idflow.begin_request(effective_at => now() + interval '1 day');
 
 \c :home :me
 DROP DATABASE idflow_bundle WITH (FORCE);

@@ -142,7 +142,6 @@ $$;
 SELECT * FROM idflow.validate(pg_temp.wf(''));
 SELECT v.element, v.message, v.hint
   FROM (VALUES (1, 'Nested="Include"', '', '', ''), (2, 'PendingPolicy="Refuse"', '', '', ''),
-               (3, 'EffectiveDate="SQL:now()"', '', '', ''), (4, 'ExpiryDate="SQL:now()"', '', '', ''),
                (5, 'ApplyAs="hr"', '', '', ''), (6, 'Retention="1 year"', '', '', ''),
                (7, 'Title="XPath:/x"', '', '', ''),
                (11, '', 'Approvals="2"', '', ''), (12, '', 'Approvals="all"', '', ''),

@@ -661,7 +661,10 @@ SELECT count(*) FROM idflow.deploy('<Workflow Identifier="at_once" DisplayName_L
 SELECT idflow.attach('at_once', 'ho.ping'), idflow.attach('at_once', 'ho.pong');
 RESET ROLE;
 SET ROLE ho_req;
+-- (how many requests came before depends on the functions called above)
+\set VERBOSITY sqlstate
 INSERT INTO ho.ping VALUES (1);
+\set VERBOSITY default
 RESET ROLE;
 SELECT count(*) FROM ho.ping;
 

@@ -174,6 +174,21 @@ SELECT count(*) AS held FROM idflow.pending_key;
 \c - sim_app
 SET idflow.notice = off;
 
+-- one that waits for its day
+SET idflow.effective_at = '2999-01-01 00:00+00';
+SELECT kind, activity, actor, message, detail FROM shown_sql($$INSERT INTO sim.person (id, name) VALUES (50, 'Jim')$$);
+INSERT INTO sim.person (id, name) VALUES (50, 'Jim');
+RESET idflow.effective_at;
+SELECT idflow.last_request() AS jim \gset
+\c - sim_boss
+SET idflow.notice = off;
+SELECT idflow.approve(task) FROM idflow.inbox WHERE request = :jim;
+SELECT public.contents() AS before \gset
+SELECT kind, activity, actor, message FROM shown(:jim);
+SELECT public.contents() = :'before' AS nothing_left;
+\c - sim_app
+SET idflow.notice = off;
+
 -- savepoints, exception blocks, cursors
 BEGIN;
 SAVEPOINT s;

@@ -27,6 +27,7 @@
 
 #include "attach.h"
 #include "idflow.h"
+#include "schedule.h"
 
 #define SHOWN_REQUESTS	5		/* how many open requests detach names */
 
@@ -405,6 +406,7 @@ workflow_fits(Workflow *wf, Relation rel)
 	if (wf->subject != NULL)
 		expression_check(wf->subject, EXPRESSION_TEXT, relid, deployer,
 						 psprintf("Subject of workflow \"%s\"", wf->name));
+	schedule_fits(wf, relid, deployer);
 
 	for (int i = 1; i <= wf->nactivities; i++)
 	{

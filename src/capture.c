@@ -29,6 +29,7 @@
 #include "idflow.h"
 #include "notice.h"
 #include "plancache.h"
+#include "schedule.h"
 #include "session.h"
 #include "statement.h"
 
@@ -154,7 +155,9 @@ request_for_row(const char *actor)
 	if (collecting == 0)
 	{
 		check_parents();
-		return request_create(actor);
+		req = request_create(actor);
+		schedule_by_settings(req);
+		return req;
 	}
 	req = request_load(collecting);
 	if (req == NULL || strcmp(req->state, "draft") != 0)

@@ -24,6 +24,7 @@
 #include "decide.h"
 #include "idflow.h"
 #include "reading.h"
+#include "separation.h"
 #include "subxact.h"
 #include "task.h"
 
@@ -136,6 +137,7 @@ require_authority(Request *req, const char *actor)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("task " INT64_FORMAT " is not for \"%s\"", req->task, actor),
 				 errhint("idflow.decider shows who may decide a request.")));
+	require_separation(req, actor);
 	return via;
 }
 
@@ -152,7 +154,10 @@ require_authority_for(Request *req, const char *actor, const char *verb, const c
 	if (via == NULL && viewer_of(req->id) == VIEWER_NONE)
 		return require_authority(req, actor);
 	*to = task_verb_state(req, verb);
-	return via ? via : require_authority(req, actor);
+	if (via == NULL)
+		return require_authority(req, actor);
+	require_separation(req, actor);
+	return via;
 }
 
 /* Nobody approves what he requested, edited, or is the subject of. */

@@ -17,6 +17,7 @@
 
 #include "idflow.h"
 #include "reading.h"
+#include "separation.h"
 
 PG_FUNCTION_INFO_V1(idflow_decider_rows);
 PG_FUNCTION_INFO_V1(idflow_decidable);
@@ -26,7 +27,8 @@ PG_FUNCTION_INFO_V1(idflow_state_verbs);
 
 /*
  * Candidates of a request's open task.  barred are those whom rule 8, four
- * eyes, keeps from a review: who requested, edited or is the subject.  voted
+ * eyes, keeps from a review: who requested, edited or is the subject; those
+ * whom separation of duties keeps out are added to them.  voted
  * are those whose vote stands.
  */
 static StorePlan candidates_plan = {
@@ -35,7 +37,8 @@ static StorePlan candidates_plan = {
 	" THEN pg_catalog.array_remove(ARRAY[r.requester, r.subject] OPERATOR(pg_catalog.||) r.editors, NULL)"
 	" ELSE '{}' END,"
 	" ARRAY(SELECT v.principal FROM idflow.vote v WHERE v.request OPERATOR(pg_catalog.=) r.id"
-	" AND v.task OPERATOR(pg_catalog.=) c.task AND NOT v.superseded)"
+	" AND v.task OPERATOR(pg_catalog.=) c.task AND NOT v.superseded),"
+	" t.workflow_id, t.position, pg_catalog.split_part(t.activity_state, '-', 2)"
 	" FROM idflow.task t"
 	" JOIN idflow.request r ON r.task OPERATOR(pg_catalog.=) t.id"
 	" JOIN idflow.workflow w ON w.id OPERATOR(pg_catalog.=) t.workflow_id"
@@ -60,6 +63,9 @@ typedef struct Candidate
 	char	   *key;
 	List	   *barred;			/* of char * */
 	List	   *voted;			/* of char * */
+	int64		workflow;
+	int			position;
+	char	   *state;			/* of the activity, short */
 } Candidate;
 
 /* The candidates of a request, principals before profiles. */
@@ -85,9 +91,29 @@ candidates_of(int64 request)
 		candidate->key = spi_text(row, 3);
 		candidate->barred = text_array_list(spi_datum(row, 4, &isnull));
 		candidate->voted = text_array_list(spi_datum(row, 5, &isnull));
+		candidate->workflow = spi_int64(row, 6);
+		candidate->position = spi_int32(row, 7);
+		candidate->state = spi_text(row, 8);
 		candidates = lappend(candidates, candidate);
 	}
 	store_end(&save);
+
+	/* all are of one task */
+	if (candidates != NIL)
+	{
+		Candidate  *first = linitial(candidates);
+		Workflow   *wf = workflow_by_id(first->workflow);
+		List	   *separated = separated_principals(request, workflow_activity(wf, first->position),
+													 first->state);
+		ListCell   *lc;
+
+		foreach(lc, separated ? candidates : NIL)
+		{
+			Candidate  *candidate = lfirst(lc);
+
+			candidate->barred = list_concat(candidate->barred, separated);
+		}
+	}
 	return candidates;
 }
 

@@ -168,6 +168,9 @@ extern void definition_check_aspects(Definition *def, DefinitionElement *root);
 /* definition_homonym.c */
 extern void definition_check_homonyms(Definition *def, DefinitionElement *root);
 
+/* definition_separation.c */
+extern void definition_check_separate_from(Definition *def, DefinitionElement *workflow);
+
 /* definition_rules.c */
 typedef enum AttributeKind
 {

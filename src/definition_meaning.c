@@ -175,6 +175,7 @@ check_workflow(Definition *def, DefinitionElement *workflow)
 	}
 
 	check_columns(def, workflow);
+	definition_check_separate_from(def, workflow);
 	if (all_known && def->nerrors == 0)
 		definition_check_flow(def, workflow);
 	if (nactivities == 0)
@@ -210,6 +211,7 @@ check_activity(Definition *def, DefinitionElement *activity,
 		{"NoActor", true, false, NULL},
 		{"Due", true, false, NULL},
 		{"CommentRequired", true, false, NULL},
+		{"SeparateFrom", true, false, NULL},
 		{"ArgumentBlockProvisioning", false, false, "Persist|PersistOnlyResources"},
 		{"ArgumentCalledWorkflow", false, false, "ContinueWith"},
 		{"Into", false, false, "PersistOnlyResources"}

@@ -53,8 +53,8 @@ static const AttributeRule workflow_attributes[] = {
 	{"Exact", ATTRIBUTE_BOOLEAN, 0},
 	{"Nested", ATTRIBUTE_CHOICE, REFUSED, "Separate|Include", "Separate"},
 	{"PendingPolicy", ATTRIBUTE_CHOICE, REFUSED, "Merge|Refuse", "Merge"},
-	{"EffectiveDate", ATTRIBUTE_EXPRESSION, REFUSED},
-	{"ExpiryDate", ATTRIBUTE_EXPRESSION, REFUSED},
+	{"EffectiveDate", ATTRIBUTE_EXPRESSION, 0},
+	{"ExpiryDate", ATTRIBUTE_EXPRESSION, 0},
 	{"ApplyAs", ATTRIBUTE_NAME, REFUSED},
 	{"Retention", ATTRIBUTE_TEXT, REFUSED},
 	END_OF_RULES
@@ -74,6 +74,7 @@ static const AttributeRule activity_attributes[] = {
 	{"Due", ATTRIBUTE_TEXT, REFUSED},
 	{"CommentRequired", ATTRIBUTE_BOOLEAN, REFUSED, NULL, "false"},
 	{"Into", ATTRIBUTE_TEXT, REFUSED},
+	{"SeparateFrom", ATTRIBUTE_TEXT, 0},
 	{"HomonymEntityLink", ATTRIBUTE_IDENTIFIER, 0},
 	{"Homonyms", ATTRIBUTE_CHOICE, 0, "Warn|Block"},
 	END_OF_RULES

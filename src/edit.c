@@ -25,6 +25,7 @@
 #include "edit.h"
 #include "idflow.h"
 #include "plancache.h"
+#include "schedule.h"
 #include "task.h"
 
 PG_FUNCTION_INFO_V1(idflow_save);
@@ -319,6 +320,7 @@ idflow_save(PG_FUNCTION_ARGS)
 	List	   *keys;
 	ListCell   *lc;
 	Event	   *event;
+	bool		dated;
 
 	if (PG_ARGISNULL(1))
 		ereport(ERROR,
@@ -338,9 +340,13 @@ idflow_save(PG_FUNCTION_ARGS)
 												   req->activity_state, "Save"), comment);
 	event->from_state = event->to_state = request_full_state(req);
 
+	edits = schedule_save(req, edits, actor, &dated);
+
 	/* keyed by change where the first member is an object under a number */
 	keys = object_keys(edits);
-	if (strspn(linitial(keys), "0123456789") == strlen(linitial(keys)) &&
+	if (keys == NIL)
+		;						/* the request's end was all */
+	else if (strspn(linitial(keys), "0123456789") == strlen(linitial(keys)) &&
 		object_member(edits, linitial(keys)))
 	{
 		foreach(lc, keys)
@@ -364,11 +370,16 @@ idflow_save(PG_FUNCTION_ARGS)
 					 errhint("Say which: {\"<change id>\": {\"column\": value}}.")));
 		edit_change(req, linitial(req->changes), edits);
 	}
-	if (!strings_contain(req->editors, actor))
+
+	/* whoever only shortens what he approves has not made it his own */
+	if (keys != NIL && !strings_contain(req->editors, actor))
 		req->editors = lappend(req->editors, pstrdup(actor));
 	request_participant(req, actor, true);
+	schedule_again(req);
 	next_revision(req);
-	event->data = json_from_text(psprintf("{\"revision\": %d, \"digests\": %s}", req->revision,
-										  image_digests(req)));
+	event->data = json_from_text(psprintf("{\"revision\": %d, \"digests\": %s%s}", req->revision,
+										  image_digests(req),
+										  !dated ? "" : req->expires_at == 0 ? ", \"expires_at\": null" :
+										  psprintf(", \"expires_at\": \"%s\"", date_text(req->expires_at))));
 	return request_done(req);
 }

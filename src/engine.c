@@ -18,6 +18,7 @@
 #include "homonym.h"
 #include "idflow.h"
 #include "job.h"
+#include "schedule.h"
 
 static void run_from(Request *req, int position, bool starts);
 
@@ -161,6 +162,16 @@ go_on_with(Request *req, const char *workflow)
 	engine_start(req, workflow_current(workflow, false));
 }
 
+/* A gate that the request didn't know of holds a change: it goes on there. */
+static void
+go_on_held(Request *req, char *held_by, Change *held_change)
+{
+	held_change->gates = lappend(held_change->gates, held_by);
+	change_update(req, held_change);
+	invoked(req, psprintf("goes on with workflow %s", held_by));
+	go_on_with(req, held_by);
+}
+
 /*
  * The rows are written now: what hangs on the exit from the Persist of the
  * workflows that the request has gone through before, and that left the
@@ -229,15 +240,13 @@ persist(Request *req)
 				event->data = JsonbValueToJsonb(json_close(&state, WJB_END_OBJECT));
 			}
 			req->persisted = true;
+			expiry_set(req);
 			jobs_provision(req, request_activity(req));
 			leave_passed(req);
 			return true;
 
 		case APPLY_HELD:
-			held_change->gates = lappend(held_change->gates, held_by);
-			change_update(req, held_change);
-			invoked(req, psprintf("goes on with workflow %s", held_by));
-			go_on_with(req, held_by);
+			go_on_held(req, held_by, held_change);
 			return false;
 
 		case APPLY_CONFLICT:
@@ -258,6 +267,7 @@ engine_start(Request *req, Workflow *wf)
 	req->workflow = wf;
 	req->activity_state = NULL;
 	req->state = "open";
+	schedule_enter(req);
 	run_from(req, 1, true);
 }
 
@@ -345,6 +355,8 @@ run_from(Request *req, int position, bool starts)
 	{
 		bool		at_start = starts;
 		Activity   *activity;
+		char	   *held_by = NULL;
+		Change	   *held_change = NULL;
 
 		starts = false;
 		req->position = position;
@@ -363,6 +375,14 @@ run_from(Request *req, int position, bool starts)
 						  "its IfExpression is not true");
 			position++;
 			continue;
+		}
+
+		if (strcmp(activity->template->name, "Persist") == 0 && next_gate(req) == NULL &&
+			schedule_wait(req, &held_by, &held_change))
+		{
+			if (held_by)
+				go_on_held(req, held_by, held_change);
+			return;
 		}
 
 		enter(req, activity->template->initial_state);

@@ -49,5 +49,10 @@
 #define ERRCODE_WF_ASPECT				MAKE_SQLSTATE('W','F','0','1','7')
 /* the drafts are like other rows, and the workflow lets no homonym pass */
 #define ERRCODE_WF_HOMONYM				MAKE_SQLSTATE('W','F','0','1','8')
+/* separation of duties refuses */
+#define ERRCODE_WF_SEPARATION			MAKE_SQLSTATE('W','F','0','2','0')
+
+/* a date is not acceptable */
+#define ERRCODE_WF_DATE					MAKE_SQLSTATE('W','F','0','2','1')
 
 #endif							/* IDFLOW_ERRCODES_H */

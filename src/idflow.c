@@ -41,6 +41,8 @@ bool		setting_require_actor = false;
 char	   *setting_context = NULL;
 char	   *setting_title = NULL;
 char	   *setting_comment = NULL;
+char	   *setting_effective_at = NULL;
+char	   *setting_expires_at = NULL;
 int			setting_notice = NOTICE_STATEMENT;
 int			setting_check_limit = 1000;
 bool		setting_count_drafts = true;
@@ -401,6 +403,16 @@ _PG_init(void)
 							   "Comment of the requests that plain DML makes.",
 							   NULL,
 							   &setting_comment, "",
+							   PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("idflow.effective_at",
+							   "Date before which the requests that are made are not written.",
+							   "A timestamp with time zone; empty: as soon as they are approved.",
+							   &setting_effective_at, "",
+							   PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("idflow.expires_at",
+							   "Date on which the requests that are made are reversed.",
+							   "A timestamp with time zone; empty: never.",
+							   &setting_expires_at, "",
 							   PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomEnumVariable("idflow.notice",
 							 "Whether a NOTICE tells the client the number of its request.",

@@ -54,6 +54,8 @@ extern bool setting_require_actor;
 extern char *setting_context;
 extern char *setting_title;
 extern char *setting_comment;
+extern char *setting_effective_at;
+extern char *setting_expires_at;
 extern int	setting_notice;
 extern int	setting_check_limit;
 extern bool setting_count_drafts;
@@ -336,6 +338,12 @@ typedef struct Request
 	List	   *passed;			/* names of workflows it went through */
 	List	   *editors;		/* principals who edited drafts */
 	char	   *role;			/* database role it is applied as */
+	TimestampTz effective_at;	/* it is not written before; 0: at once */
+	TimestampTz expires_at;		/* it is reversed then; 0: never */
+	TimestampTz effective_asked;	/* what was asked for, whatever workflows */
+	TimestampTz expires_asked;	/* say; 0: nothing */
+	bool		dated;			/* its dates stand; see schedule.c */
+	bool		reverses;		/* made by reverse.c just now */
 	ItemPointerData tid;		/* where its row is */
 	const char *acting;			/* who moves it now; for events */
 	const char *acting_via;

@@ -23,6 +23,7 @@
 #include "heapstore.h"
 #include "aspect.h"
 #include "idflow.h"
+#include "schedule.h"
 #include "simulate.h"
 #include "trace.h"
 
@@ -54,6 +55,11 @@ enum
 	REQ_PASSED,
 	REQ_EDITORS,
 	REQ_ROLE,
+	REQ_EFFECTIVE_AT,
+	REQ_EXPIRES_AT,
+	REQ_EFFECTIVE_ASKED,
+	REQ_EXPIRES_ASKED,
+	REQ_DATED,
 	REQ_TID						/* ctid, behind them in the queries */
 };
 
@@ -82,7 +88,8 @@ static StoreTable event_table = {"event"};
 #define REQUEST_COLUMNS \
 	"r.id, r.workflow, r.version, r.title, r.state, r.activity, r.activity_state, r.requester," \
 	" r.subject, r.parent, r.opened_at, r.closed_at, r.revision, r.workflow_id, r.position, r.task," \
-	" r.persisted, r.steps, r.events, r.changes, r.passed, r.editors, r.requested_role, r.ctid"
+	" r.persisted, r.steps, r.events, r.changes, r.passed, r.editors, r.requested_role, r.effective_at," \
+	" r.expires_at, r.effective_asked, r.expires_asked, r.dated, r.ctid"
 
 static StorePlan lock_request = {
 	"SELECT " REQUEST_COLUMNS " FROM idflow.request r WHERE id OPERATOR(pg_catalog.=) $1 FOR UPDATE",
@@ -207,7 +214,7 @@ request_from_row(StoreRow *row, ItemPointer tid)
 	char	   *full_state = row_text_value(row, REQ_ACTIVITY_STATE);
 
 	/* what is null must read as 0, whatever the deforming left there */
-	for (int i = 0; i < REQ_ROLE; i++)
+	for (int i = 0; i < REQ_TID - 1; i++)
 		if (row->nulls[i])
 			row->values[i] = (Datum) 0;
 
@@ -229,6 +236,11 @@ request_from_row(StoreRow *row, ItemPointer tid)
 	req->passed = text_array_list(row->values[REQ_PASSED - 1]);
 	req->editors = text_array_list(row->values[REQ_EDITORS - 1]);
 	req->role = row_text_value(row, REQ_ROLE);
+	req->effective_at = ROW_INT64(row, REQ_EFFECTIVE_AT);
+	req->expires_at = ROW_INT64(row, REQ_EXPIRES_AT);
+	req->effective_asked = ROW_INT64(row, REQ_EFFECTIVE_ASKED);
+	req->expires_asked = ROW_INT64(row, REQ_EXPIRES_ASKED);
+	req->dated = DatumGetBool(row->values[REQ_DATED - 1]);
 	req->tid = *tid;
 	req->marked = req->task == 0 && req->closed_at == 0;
 	if (full_state)
@@ -379,6 +391,8 @@ request_close(Request *req, const char *state)
 	req->state = intern_state(state);
 	req->closed_at = GetCurrentTimestamp();
 	req->keys_free = req->nchanges > 0;
+	if (req->effective_at)
+		timers_drop(req->id, 0, TIMER_EFFECTIVE);
 }
 
 /*
@@ -494,6 +508,13 @@ mark_waiting(Request *req)
 	req->marked = wanted;
 }
 
+static void
+set_date(StoreRow *row, AttrNumber column, TimestampTz date)
+{
+	if (date)
+		row_set(row, column, TimestampTzGetDatum(date));
+}
+
 /*
  * request_write: store a request and its new events.
  */
@@ -541,6 +562,11 @@ request_write(Request *req)
 	row_set(&row, REQ_PASSED, text_array_datum(req->passed));
 	row_set(&row, REQ_EDITORS, text_array_datum(req->editors));
 	row_set_text(&row, REQ_ROLE, req->role);
+	set_date(&row, REQ_EFFECTIVE_AT, req->effective_at);
+	set_date(&row, REQ_EXPIRES_AT, req->expires_at);
+	set_date(&row, REQ_EFFECTIVE_ASKED, req->effective_asked);
+	set_date(&row, REQ_EXPIRES_ASKED, req->expires_asked);
+	row_set(&row, REQ_DATED, BoolGetDatum(req->dated));
 
 	if (req->is_new)
 		store_insert_at(&request_table, &row, &req->tid);

@@ -167,7 +167,7 @@ idflow_resolve(PG_FUNCTION_ARGS)
 
 	req->acting = actor;
 	req->acting_via = settling_right(req, actor);
-	if (strcmp(req->state, "conflict") != 0)
+	if (strcmp(req->state, "conflict") != 0 && strcmp(req->state, "failed") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_WF_REQUEST_STATE),
 				 errmsg("request " INT64_FORMAT " is %s, not in conflict", id, req->state)));
@@ -291,12 +291,13 @@ idflow_rebase(PG_FUNCTION_ARGS)
 	ListCell   *lc;
 	Event	   *event;
 	bool		in_conflict = strcmp(req->state, "conflict") == 0;
+	bool		failed = strcmp(req->state, "failed") == 0;
 
 	req->acting = actor;
 	req->acting_via = req->workflow ? settling_right(req, actor) : "requester";
 	if (req->workflow == NULL)
 		require_own(req, actor, "rebase");
-	if (!in_conflict && strcmp(req->state, "open") != 0 && strcmp(req->state, "draft") != 0)
+	if (!in_conflict && !failed && strcmp(req->state, "open") != 0 && strcmp(req->state, "draft") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_WF_REQUEST_STATE),
 				 errmsg("request " INT64_FORMAT " is %s and can't be rebased", id, req->state)));
@@ -359,7 +360,7 @@ idflow_rebase(PG_FUNCTION_ARGS)
 	}
 	if (any)
 		next_revision(req);
-	if (in_conflict)
+	if (in_conflict || (failed && any))
 		engine_review_again(req);
 	if (any || in_conflict)
 		request_write(req);

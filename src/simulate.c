@@ -37,6 +37,7 @@
 #include "decide.h"
 #include "notice.h"
 #include "reading.h"
+#include "schedule.h"
 #include "session.h"
 #include "simulate.h"
 #include "subxact.h"
@@ -203,7 +204,12 @@ advance(void *arg)
 	else if (req->task != 0)
 		agree(req);
 	else
+	{
+		/* the day has come */
+		req->dated = true;
+		req->effective_at = 0;
 		engine_apply_again(req);
+	}
 	request_write(req);
 }
 
@@ -234,7 +240,7 @@ static bool
 take_step(Followed *followed, bool first)
 {
 	Request    *req = followed->req;
-	bool		ends = request_is_closed(req) || (!first && req->task == 0);
+	bool		ends = request_is_closed(req) || (!first && req->task == 0 && strcmp(req->state, "scheduled") != 0);
 	ErrorData  *error = attempt(ends ? report_outcome : advance, ends ? (void *) followed : req);
 
 	if (error)
@@ -292,6 +298,12 @@ follow(int64 id, bool from_start)
 			simulation_report_events(req, seen);
 			if (req->task != 0)
 				simulation_report_task(req);
+			if (strcmp(req->state, "scheduled") == 0)
+				simulation_report(&(Finding) {
+								  .request = id, .kind = req->state,
+								  .activity = request_activity(req)->name,
+								  .message = psprintf("waits for %s", date_text(req->effective_at))
+								  });
 		}
 		PopActiveSnapshot();
 		seen = req->nevents;

@@ -42,7 +42,7 @@ static StorePlan select_events = {
 	"SELECT activity, transition, comment FROM idflow.event"
 	" WHERE request OPERATOR(pg_catalog.=) $1 AND seq OPERATOR(pg_catalog.>) $2"
 	" AND activity IS NOT NULL"
-	" AND transition OPERATOR(pg_catalog.<>) ALL ('{Ask,AddChange,Conflict}') ORDER BY seq",
+	" AND transition OPERATOR(pg_catalog.<>) ALL ('{Ask,AddChange,Conflict,Schedule}') ORDER BY seq",
 	2, {INT8OID, INT4OID}
 };
 

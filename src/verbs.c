@@ -17,6 +17,7 @@
 #include "decide.h"
 #include "idflow.h"
 #include "reading.h"
+#include "schedule.h"
 #include "session.h"
 
 PG_FUNCTION_INFO_V1(idflow_last_request);
@@ -147,14 +148,13 @@ idflow_begin_request(PG_FUNCTION_ARGS)
 	const char *actor = actor_name();
 	Request    *req;
 
-	if (!PG_ARGISNULL(1) || !PG_ARGISNULL(2))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("effective and expiry dates are not supported by this version of idflow")));
 	PreventCommandDuringRecovery("idflow.begin_request()");
 	req = request_create(actor);
 	req->title = text_argument(fcinfo, 0);
 	req->acting = actor;
+	schedule_by_settings(req);
+	schedule_ask(req, PG_ARGISNULL(1) ? 0 : PG_GETARG_TIMESTAMPTZ(1),
+				 PG_ARGISNULL(2) ? 0 : PG_GETARG_TIMESTAMPTZ(2));
 	request_event(req, actor, "requester", "Begin", setting_comment);
 	request_write(req);
 	collect_into(req->id);

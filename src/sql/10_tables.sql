@@ -94,7 +94,10 @@ CREATE TABLE idflow.request (
 	editors         text[] NOT NULL DEFAULT '{}',
 	requested_role  text NOT NULL,
 	effective_at    timestamptz,
-	expires_at      timestamptz
+	expires_at      timestamptz,
+	effective_asked timestamptz,
+	expires_asked   timestamptz,
+	dated           boolean NOT NULL DEFAULT false		-- the dates stand, whatever the workflow says now
 ) WITH (fillfactor = 80);	-- no index has a column that changes: updates stay in the page
 
 /* A layout names the columns that an image's values stand for. */

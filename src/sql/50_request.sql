@@ -11,7 +11,7 @@ CREATE FUNCTION idflow.begin_request(title text DEFAULT NULL, effective_at times
 	expires_at timestamptz DEFAULT NULL) RETURNS bigint
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'idflow_begin_request';
 COMMENT ON FUNCTION idflow.begin_request(text, timestamptz, timestamptz) IS
-'Begins a request by hand and returns its number: DML on attached tables that follows in this transaction adds changes to it, until idflow.submit() sends them on as one. effective_at and expires_at: not supported yet, must be null (0A000). Errors: WF008 without an actor where one is required.';
+'Begins a request by hand and returns its number: DML on attached tables that follows in this transaction adds changes to it, until idflow.submit() sends them on as one. effective_at: it is not written before, however early it is approved; expires_at: what it has written is reversed then; null: what the settings idflow.effective_at and idflow.expires_at say, else at once and never. Errors: WF008 without an actor where one is required, WF021 if a date is not acceptable.';
 
 CREATE FUNCTION idflow.resume_request(request bigint) RETURNS void
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'idflow_resume_request';
@@ -41,7 +41,7 @@ COMMENT ON FUNCTION idflow.purge(bigint) IS
 CREATE FUNCTION idflow.retry(request bigint) RETURNS text
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'idflow_retry';
 COMMENT ON FUNCTION idflow.retry(bigint) IS
-'Tries to apply a request in state failed again. Errors: WF003, WF016 not failed, 42501, and those of the table.';
+'Tries to apply a request in state failed again; returns its state. For its requester and idflow_admin. Errors: WF003, WF016 not failed, 42501, and those of the table: then it stays failed.';
 
 CREATE FUNCTION idflow.rebase(request bigint) RETURNS text
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'idflow_rebase';
@@ -51,7 +51,7 @@ COMMENT ON FUNCTION idflow.rebase(bigint) IS
 CREATE FUNCTION idflow.resolve(request bigint, change bigint, resolution jsonb) RETURNS text
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'idflow_resolve';
 COMMENT ON FUNCTION idflow.resolve(bigint, bigint, jsonb) IS
-'Ends a conflict column by column: {"column": "live" | "draft" | "base"}. live gives the column up, draft writes the drafted value over the present one, base puts the value back that the draft was based on; anything but live is reviewed again. For the requester, the reviewers and idflow_admin. Errors: WF003, WF016 not in conflict, 42501, 22023.';
+'Ends a conflict column by column: {"column": "live" | "draft" | "base"}. live gives the column up, draft writes the drafted value over the present one, base puts the value back that the draft was based on; anything but live is reviewed again. Of a request in state failed, too. For the requester, the reviewers and idflow_admin. Errors: WF003, WF016 neither in conflict nor failed, 42501, 22023.';
 
 CREATE FUNCTION idflow.bypass(reason text) RETURNS void
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'idflow_bypass';

@@ -52,7 +52,9 @@ COMMENT ON COLUMN idflow.request.state IS
 COMMENT ON COLUMN idflow.request.activity_state IS
 'Full name of the state of the activity at which the request stands, such as Review-ReviewPending.';
 COMMENT ON COLUMN idflow.request.subject IS 'Principal whom the request is about, by the workflow''s Subject.';
-COMMENT ON COLUMN idflow.request.parent IS 'Request whose apply made this one.';
+COMMENT ON COLUMN idflow.request.parent IS 'Request whose apply made this one, or that this one reverses.';
+COMMENT ON COLUMN idflow.request.effective_at IS 'It is not written before; null: as soon as it is approved. The latest that its requester and its workflows say.';
+COMMENT ON COLUMN idflow.request.expires_at IS 'What it has written is reversed then; null: never. The earliest that its requester, its reviewers and its workflows say.';
 COMMENT ON COLUMN idflow.request.revision IS 'Counts the edits of the draft, from 1.';
 COMMENT ON TABLE idflow.event IS
 'History: what happened to a request, in the order of seq. Never updated or deleted.';
@@ -135,12 +137,13 @@ CREATE VIEW idflow.inbox WITH (security_barrier) AS
 		(SELECT pg_catalog.count(*)::int FROM idflow.vote v
 		 WHERE v.request OPERATOR(pg_catalog.=) r.id AND v.task OPERATOR(pg_catalog.=) t.id
 			AND NOT v.superseded) AS given,
-		CASE WHEN NOT w.four_eyes OR pg_catalog.right(t.activity_state, 14) OPERATOR(pg_catalog.<>) '-ReviewPending'
+		coalesce(CASE WHEN NOT w.four_eyes OR pg_catalog.right(t.activity_state, 14) OPERATOR(pg_catalog.<>) '-ReviewPending'
 			THEN NULL
 			WHEN r.requester OPERATOR(pg_catalog.=) (SELECT idflow.actor()) THEN 'four eyes: you requested it'
 			WHEN r.subject OPERATOR(pg_catalog.=) (SELECT idflow.actor()) THEN 'four eyes: you are its subject'
 			WHEN r.editors OPERATOR(pg_catalog.@>) ARRAY[(SELECT idflow.actor())] THEN 'four eyes: you edited it'
-		END AS blocked,
+		END, 'separation of duties: you acted in ' OPERATOR(pg_catalog.||)
+			idflow.separated(r.id, t.workflow_id, t.position, t.activity_state)) AS blocked,
 		r.revision
 	FROM (
 			SELECT DISTINCT ON (c.task) c.task, c.key

@@ -89,9 +89,11 @@ BEGIN
 		PERFORM idflow.job_attempt_failed(j, 'the lease ran out');
 		done := done + 1;
 	END LOOP;
-	RETURN done;
+
+	-- timers
+	RETURN done + idflow.run_timers(greatest(max - done, 0));
 END $$;
 REVOKE EXECUTE ON FUNCTION idflow.run_due(int), idflow.notification_sent(bigint), idflow.notification_failed(bigint, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION idflow.run_due(int), idflow.notification_sent(bigint), idflow.notification_failed(bigint, text) TO idflow_admin;
 COMMENT ON FUNCTION idflow.run_due(int) IS
-'Does what is due: tells listeners of new notifications (NOTIFY idflow_notification, the payload is its id), and queues jobs again whose lease ran out. max: at most so many. Returns how many were done. Call it every few seconds, from pg_cron for one; several calls at once share the work. For idflow_admin.';
+'Does what is due: tells listeners of new notifications (NOTIFY idflow_notification, the payload is its id), queues jobs again whose lease ran out, and runs the timers that are due, such as those of requests that wait for their date. max: at most so many. Returns how many were done. Call it every few seconds, from pg_cron for one; several calls at once share the work. For idflow_admin.';

@@ -31,7 +31,10 @@ CREATE VIEW idflow.waiting WITH (security_invoker) AS
 			WHEN r.state OPERATOR(pg_catalog.=) 'conflict'
 			THEN pg_catalog.format('See idflow.change_diff, then call idflow.resolve(%s, change, resolution) or idflow.rebase(%1$s).', r.id)
 			WHEN r.state OPERATOR(pg_catalog.=) 'failed'
-			THEN pg_catalog.format('Remove the cause, then call idflow.retry(%s).', r.id)
+			THEN pg_catalog.format('Remove the cause%s, then call idflow.retry(%s).',
+				(SELECT pg_catalog.format(' (%s)', e.comment) FROM idflow.event e
+				 WHERE e.request OPERATOR(pg_catalog.=) r.id AND e.transition OPERATOR(pg_catalog.=) 'Fail'
+				 ORDER BY e.seq DESC LIMIT 1), r.id)
 			WHEN r.state OPERATOR(pg_catalog.=) 'scheduled' THEN 'It is written when its time comes.'
 			WHEN t.id IS NULL
 			THEN pg_catalog.format('A member of idflow_admin calls idflow.retry(%s).', r.id)

@@ -1,0 +1,231 @@
+/*-------------------------------------------------------------------------
+ *
+ * timer_run.c
+ *	  Doing what is due.
+ *
+ * Whoever works on a request locks it before he drops its timers.  So here, too,
+ * the request is locked before the timer's row, and without waiting: what
+ * somebody else is at is left to the next run.  The locks are held by an outer
+ * subtransaction and the work is done in an inner one, so that an error is
+ * noted under the lock under which it came about.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "idflow.h"
+#include "schedule.h"
+#include "subxact.h"
+#include "timer.h"
+
+PG_FUNCTION_INFO_V1(idflow_run_timers);
+
+/* So many tries has a timer, each later than the one before; then it is set aside. */
+#define MAX_ATTEMPTS	5
+
+static const struct
+{
+	const char *kind;
+	timer_run_function run;
+}			kinds[] = {
+	{TIMER_EFFECTIVE, effective_run},
+	{TIMER_EXPIRY, expiry_run},
+};
+
+static StorePlan select_due = {
+	"SELECT id, request FROM idflow.timer"
+	" WHERE due_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp() AND set_aside_at IS NULL"
+	" ORDER BY due_at, id LIMIT $1",
+	1, {INT4OID}
+};
+
+static StorePlan lock_request = {
+	"SELECT FROM idflow.request WHERE id OPERATOR(pg_catalog.=) $1 FOR UPDATE SKIP LOCKED",
+	1, {INT8OID}
+};
+
+/* looked at again under the lock: somebody may have done it meanwhile */
+static StorePlan lock_timer = {
+	"SELECT id, kind, request, task, name, due_at, data, attempts FROM idflow.timer"
+	" WHERE id OPERATOR(pg_catalog.=) $1 AND set_aside_at IS NULL"
+	" AND due_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp() FOR UPDATE SKIP LOCKED",
+	1, {INT8OID}
+};
+
+static StorePlan end_timer = {
+	"DELETE FROM idflow.timer WHERE id OPERATOR(pg_catalog.=) $1",
+	1, {INT8OID}
+};
+
+static StorePlan move_timer = {
+	"UPDATE idflow.timer SET due_at = $2, attempts = 0, error = NULL WHERE id OPERATOR(pg_catalog.=) $1",
+	2, {INT8OID, TIMESTAMPTZOID}
+};
+
+static StorePlan fail_timer = {
+	"UPDATE idflow.timer SET attempts = attempts OPERATOR(pg_catalog.+) 1, error = $2,"
+	" due_at = pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+)"
+	"  '10 seconds'::pg_catalog.interval OPERATOR(pg_catalog.*) (1 OPERATOR(pg_catalog.<<) attempts),"
+	" set_aside_at = CASE WHEN attempts OPERATOR(pg_catalog.+) 1 OPERATOR(pg_catalog.>=) $3"
+	"  THEN pg_catalog.clock_timestamp() END"
+	" WHERE id OPERATOR(pg_catalog.=) $1",
+	3, {INT8OID, TEXTOID, INT4OID}
+};
+
+/* Run a statement on a timer or a request; returns whether there was a row. */
+static bool
+on_row(StorePlan *plan, int64 id, Datum second, Datum third)
+{
+	Datum		values[3] = {Int64GetDatum(id), second, third};
+	UserSwitch	save;
+	bool		found;
+
+	store_begin(&save);
+	found = store_exec(plan, values, NULL, false) > 0;
+	store_end(&save);
+	return found;
+}
+
+/* Lock a timer that is due and that nobody else is at; NULL if it isn't to be had. */
+static Timer *
+take(int64 id, int64 request)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	Datum		values[1] = {Int64GetDatum(id)};
+	UserSwitch	save;
+	Timer	   *timer = NULL;
+
+	if (request && !on_row(&lock_request, request, (Datum) 0, (Datum) 0))
+		return NULL;
+	store_begin(&save);
+	if (store_exec(&lock_timer, values, NULL, false) > 0)
+	{
+		HeapTuple	row = SPI_tuptable->vals[0];
+		MemoryContext spicxt = MemoryContextSwitchTo(cxt);
+		bool		isnull;
+		Datum		data;
+
+		timer = palloc0(sizeof(Timer));
+		timer->id = id;
+		timer->kind = spi_text(row, 2);
+		timer->request = spi_int64(row, 3);
+		timer->task = spi_int64(row, 4);
+		timer->name = spi_text(row, 5);
+		timer->due_at = DatumGetTimestampTz(spi_datum(row, 6, &isnull));
+		data = spi_datum(row, 7, &isnull);
+		timer->data = isnull ? NULL : DatumGetJsonbPCopy(data);
+		timer->attempts = spi_int32(row, 8);
+		MemoryContextSwitchTo(spicxt);
+	}
+	store_end(&save);
+	return timer;
+}
+
+static void
+run(Timer *timer)
+{
+	for (int i = 0; i < lengthof(kinds); i++)
+	{
+		TimestampTz next;
+
+		if (strcmp(kinds[i].kind, timer->kind) != 0)
+			continue;
+		next = kinds[i].run(timer);
+		if (next)
+			(void) on_row(&move_timer, timer->id, TimestampTzGetDatum(next), (Datum) 0);
+		else
+			(void) on_row(&end_timer, timer->id, (Datum) 0, (Datum) 0);
+		return;
+	}
+	elog(ERROR, "unknown kind of timer: \"%s\"", timer->kind);
+}
+
+/* Run a timer that is locked, and note it if it fails. */
+static void
+attempt(Timer *timer)
+{
+	ErrorData  *volatile error = NULL;
+	SubXact		sub;
+
+	subxact_begin(&sub);
+	PG_TRY();
+	{
+		run(timer);
+		subxact_commit(&sub);
+	}
+	PG_CATCH();
+	{
+		error = subxact_error(&sub);
+	}
+	PG_END_TRY();
+	if (error == NULL)
+		return;
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED || error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
+		error->sqlerrcode == ERRCODE_CRASH_SHUTDOWN)
+		ReThrowError(error);
+	(void) on_row(&fail_timer, timer->id, CStringGetTextDatum(error->message),
+				  Int32GetDatum(MAX_ATTEMPTS));
+}
+
+/*
+ * idflow_run_timers: run at most so many of the timers that are due; returns
+ * how many were.
+ */
+Datum
+idflow_run_timers(PG_FUNCTION_ARGS)
+{
+	Datum		values[1] = {Int32GetDatum(Max(PG_GETARG_INT32(0), 0))};
+	MemoryContext cxt = CurrentMemoryContext;
+	MemoryContext each = AllocSetContextCreate(cxt, "idflow timer", ALLOCSET_DEFAULT_SIZES);
+	int64	   *ids;
+	int64	   *requests;
+	UserSwitch	save;
+	int			n;
+	int			count = 0;
+
+	store_begin(&save);
+	n = store_exec(&select_due, values, NULL, false);
+	ids = MemoryContextAlloc(cxt, Max(n, 1) * sizeof(int64));
+	requests = MemoryContextAlloc(cxt, Max(n, 1) * sizeof(int64));
+	for (int i = 0; i < n; i++)
+	{
+		ids[i] = spi_int64(SPI_tuptable->vals[i], 1);
+		requests[i] = spi_int64(SPI_tuptable->vals[i], 2);
+	}
+	store_end(&save);
+
+	for (int i = 0; i < n; i++)
+	{
+		Timer	   *timer;
+		SubXact		sub;
+
+		CHECK_FOR_INTERRUPTS();
+		MemoryContextSwitchTo(each);
+		subxact_begin(&sub);
+		PG_TRY();
+		{
+			timer = take(ids[i], requests[i]);
+			if (timer)
+			{
+				attempt(timer);
+				count++;
+			}
+			subxact_commit(&sub);
+		}
+		PG_CATCH();
+		{
+			MemoryContextSwitchTo(cxt);
+			subxact_rethrow(&sub);
+		}
+		PG_END_TRY();
+		MemoryContextSwitchTo(cxt);
+		MemoryContextReset(each);
+	}
+	PG_RETURN_INT32(count);
+}
