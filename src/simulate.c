@@ -179,7 +179,7 @@ typedef struct Followed
 {
 	Request    *req;
 	Viewer		viewer;
-	Bitmapset  *visible;		/* the changes whose rows are shown to him */
+	List	   *known;			/* of KnownChange: what he knew before */
 } Followed;
 
 /* One step of a request: until it waits, or ends. */
@@ -221,7 +221,7 @@ report_outcome(void *arg)
 	Request    *req = followed->req;
 	Activity   *activity = request_activity(req);
 
-	simulation_report_changes(req, followed->viewer, followed->visible);
+	simulation_report_changes(req, followed->viewer, followed->known);
 	if (strcmp(req->state, "conflict") == 0)
 		simulation_report_conflicts(req, followed->viewer);
 	else
@@ -247,7 +247,7 @@ take_step(Followed *followed, bool first)
 	{
 		CommandCounterIncrement();
 		PushActiveSnapshot(GetTransactionSnapshot());
-		simulation_report_error(req, followed->viewer, error);
+		simulation_report_error(req, followed->viewer, followed->known, error);
 		PopActiveSnapshot();
 	}
 	return !ends && error == NULL;
@@ -265,7 +265,7 @@ follow(int64 id, bool from_start)
 {
 	int			before = simulation->nmade;
 	int			seen = -1;
-	Followed	followed = {NULL, VIEWER_NONE, NULL};
+	Followed	followed = {NULL, VIEWER_NONE, NIL};
 	MemoryContext step = AllocSetContextCreate(CurrentMemoryContext, "idflow simulation",
 											   ALLOCSET_DEFAULT_SIZES);
 	MemoryContext oldcxt = MemoryContextSwitchTo(step);
@@ -289,7 +289,7 @@ follow(int64 id, bool from_start)
 			followed.viewer = viewer_of(id);
 			simulation_report_request(req, followed.viewer);
 			MemoryContextSwitchTo(oldcxt);
-			followed.visible = simulation_visible_rows(req, followed.viewer);
+			followed.known = simulation_known(req, followed.viewer);
 			MemoryContextSwitchTo(step);
 			seen = from_start ? 0 : req->nevents;
 		}
@@ -440,7 +440,7 @@ simulate_statement(const char *statement)
 	}
 	if (error)
 	{
-		simulation_report_error(NULL, VIEWER_OWN, error);
+		simulation_report_error(NULL, VIEWER_OWN, NIL, error);
 		return;
 	}
 	/* rows that went into the request which the transaction collects */

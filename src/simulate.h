@@ -25,15 +25,24 @@ typedef struct Finding
 	const char *detail;
 } Finding;
 
+/* A change as it was when its request began to be followed. */
+typedef struct KnownChange
+{
+	int			seq;
+	bool		row_visible;	/* row-level security shows its row to whoever
+								 * asks */
+	Image	   *draft;
+} KnownChange;
+
 /* simulate_report.c */
 extern void simulation_report_to(ReturnSetInfo *rsinfo);
 extern void simulation_report(Finding *finding);
 extern void simulation_report_request(Request *req, Viewer viewer);
 extern void simulation_report_events(Request *req, int after);
 extern void simulation_report_task(Request *req);
-extern Bitmapset *simulation_visible_rows(Request *req, Viewer viewer);
-extern void simulation_report_changes(Request *req, Viewer viewer, Bitmapset *visible);
-extern void simulation_report_error(Request *req, Viewer viewer, ErrorData *error);
+extern List *simulation_known(Request *req, Viewer viewer);
+extern void simulation_report_changes(Request *req, Viewer viewer, List *known);
+extern void simulation_report_error(Request *req, Viewer viewer, List *known, ErrorData *error);
 extern void simulation_report_conflicts(Request *req, Viewer viewer);
 
 #endif

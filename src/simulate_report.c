@@ -175,21 +175,78 @@ simulation_report_task(Request *req)
 }
 
 /*
- * simulation_visible_rows: the changes, by number, whose rows are shown to the
- * viewer.  It is asked before anything is written, which may show or hide them.
+ * simulation_known: what is shown of the changes as they are, to a viewer whose
+ * sight is narrow; in the order of their numbers and in the current memory context.  It is asked before anything
+ * is written, which may show or hide rows, and before aspects run.
  */
-Bitmapset *
-simulation_visible_rows(Request *req, Viewer viewer)
+List *
+simulation_known(Request *req, Viewer viewer)
 {
-	Bitmapset  *seqs = NULL;
+	List	   *result = NIL;
 	ListCell   *lc;
 
 	if (viewer != VIEWER_OWN)
-		return NULL;
+		return NIL;
 	foreach(lc, request_changes(req))
-		if (sight_of(lfirst(lc), viewer)->row_visible)
-			seqs = bms_add_member(seqs, ((Change *) lfirst(lc))->seq);
-	return seqs;
+	{
+		Change	   *change = lfirst(lc);
+		KnownChange *known = palloc(sizeof(KnownChange));
+
+		known->seq = change->seq;
+		known->row_visible = sight_of(change, viewer)->row_visible;
+		known->draft = change->new_image ? image_copy(change->new_image) : NULL;
+		result = lappend(result, known);
+	}
+	return result;
+}
+
+/* What was known of a change, by its number; NULL: it wasn't there. */
+static KnownChange *
+known_change(List *known, int seq)
+{
+	int			low = 0;
+	int			high = list_length(known) - 1;
+
+	while (low <= high)
+	{
+		int			middle = (low + high) / 2;
+		KnownChange *change = list_nth(known, middle);
+
+		if (change->seq == seq)
+			return change;
+		if (change->seq < seq)
+			low = middle + 1;
+		else
+			high = middle - 1;
+	}
+	return NULL;
+}
+
+/*
+ * What a viewer may see of a change after what was simulated.  What aspects
+ * have put into it he has not written, whatever the draft says of that.
+ */
+static Sight *
+simulated_sight(Change *change, Viewer viewer, List *known)
+{
+	Sight	   *sight = sight_of_columns(change, viewer);
+	KnownChange *before = known_change(known, change->seq);
+
+	if (viewer != VIEWER_OWN)
+		return sight;
+	sight->row_visible = before && before->row_visible;
+	for (int p = 1; p <= change->layout->ncolumns; p++)
+	{
+		bool		had;
+		bool		has;
+		const char *was = before ? image_value(before->draft, p, &had) : NULL;
+		const char *is = image_value(change->new_image, p, &has);
+
+		if (before == NULL || had != has ||
+			(was != is && (was == NULL || is == NULL || strcmp(was, is) != 0)))
+			sight->written[p] = false;
+	}
+	return sight;
 }
 
 /*
@@ -197,14 +254,13 @@ simulation_visible_rows(Request *req, Viewer viewer)
  * Of a DELETE it is the key.
  */
 static char *
-written_text(Change *change, Viewer viewer, Bitmapset *visible)
+written_text(Change *change, Viewer viewer, List *known)
 {
-	Sight	   *sight = sight_of_columns(change, viewer);
+	Sight	   *sight = simulated_sight(change, viewer, known);
 	List	   *positions = NIL;
 	List	   *values = NIL;
 	Datum		json;
 
-	sight->row_visible = bms_is_member(change->seq, visible);
 	for (int p = 1; p <= change->layout->ncolumns; p++)
 	{
 		bool		in_key;
@@ -232,7 +288,7 @@ written_text(Change *change, Viewer viewer, Bitmapset *visible)
  * simulation_report_changes: what would be written.
  */
 void
-simulation_report_changes(Request *req, Viewer viewer, Bitmapset *visible)
+simulation_report_changes(Request *req, Viewer viewer, List *known)
 {
 	ListCell   *lc;
 
@@ -243,7 +299,7 @@ simulation_report_changes(Request *req, Viewer viewer, Bitmapset *visible)
 
 		finding.change = CHANGE_ID(req->id, change->seq);
 		finding.message = psprintf("%s on %s", operation_name(change->operation), change->target_name);
-		finding.detail = written_text(change, viewer, visible);
+		finding.detail = written_text(change, viewer, known);
 		simulation_report(&finding);
 	}
 }
@@ -255,14 +311,14 @@ simulation_report_changes(Request *req, Viewer viewer, Bitmapset *visible)
  * may name them?  selectable: the table's own values, too.
  */
 static bool
-sees_drafts(Request *req, Viewer viewer, bool selectable)
+sees_drafts(Request *req, Viewer viewer, List *known, bool selectable)
 {
 	ListCell   *lc;
 
 	foreach(lc, request_changes(req))
 	{
 		Change	   *change = lfirst(lc);
-		Sight	   *sight = sight_of_columns(change, viewer);
+		Sight	   *sight = simulated_sight(change, viewer, known);
 		Image	   *image = change->new_image;
 
 		for (int i = 0; image && i < image->n; i++)
@@ -286,7 +342,7 @@ sees_drafts(Request *req, Viewer viewer, bool selectable)
  * expression has found out with the rights of others.
  */
 static bool
-sees_error(Request *req, Viewer viewer, ErrorData *error)
+sees_error(Request *req, Viewer viewer, List *known, ErrorData *error)
 {
 	Activity   *activity = request_activity(req);
 	ListCell   *lc;
@@ -298,7 +354,7 @@ sees_error(Request *req, Viewer viewer, ErrorData *error)
 		return true;
 	return strcmp(req->role, GetUserNameFromId(GetUserId(), false)) == 0 &&
 		activity != NULL && strcmp(activity->template->name, "Persist") == 0 &&
-		sees_drafts(req, viewer, error->sqlerrcode == ERRCODE_WF_APPLY);
+		sees_drafts(req, viewer, known, error->sqlerrcode == ERRCODE_WF_APPLY);
 }
 
 /* The message where values are not to be shown. */
@@ -321,7 +377,7 @@ plain_message(ErrorData *error)
  * statement.
  */
 void
-simulation_report_error(Request *req, Viewer viewer, ErrorData *error)
+simulation_report_error(Request *req, Viewer viewer, List *known, ErrorData *error)
 {
 	Finding		finding = {.kind = "error", .message = error->message, .detail = error->detail};
 
@@ -334,7 +390,7 @@ simulation_report_error(Request *req, Viewer viewer, ErrorData *error)
 		finding.activity = activity ? activity->name : NULL;
 		if (list_length(request_changes(req)) == 1)
 			finding.change = CHANGE_ID(req->id, ((Change *) linitial(req->changes))->seq);
-		if (!sees_error(req, viewer, error))
+		if (!sees_error(req, viewer, known, error))
 		{
 			finding.message = plain_message(error);
 			finding.detail = NULL;
