@@ -472,7 +472,7 @@ simulation_report_conflicts(Request *req, Viewer viewer)
 		rel = row_open(change, AccessShareLock);
 		become(&save, requester_role(req), SECURITY_RESTRICTED_OPERATION);
 		live = row_find(rel, change, false);
-		conflict = apply_conflicts(req->workflow, change, rel, live, &positions, NULL);
+		conflict = apply_conflicts(req, change, rel, live, &positions, NULL);
 		restore_user(&save);
 		if (conflict && live == NULL)
 			simulation_report(&(Finding) {
