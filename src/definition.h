@@ -169,6 +169,7 @@ extern void definition_check_aspects(Definition *def, DefinitionElement *root);
 extern void definition_check_homonyms(Definition *def, DefinitionElement *root);
 
 /* definition_separation.c */
+extern void definition_check_separation(Definition *def, DefinitionElement *aspect);
 extern void definition_check_separate_from(Definition *def, DefinitionElement *workflow);
 
 /* definition_rules.c */
