@@ -148,10 +148,14 @@ INSERT INTO hr.role_grant VALUES (1, 'pay');
 SELECT state, activity, activity_state FROM idflow.request WHERE id = idflow.last_request();
 SELECT activity, principal, via FROM idflow.decider WHERE request = idflow.last_request();
 SELECT activity, transition, comment, data FROM idflow.event WHERE request = idflow.last_request() AND transition = 'Separate';
+SELECT idflow.last_request() AS request \gset
 \c - sd_boss
 SELECT count(*) FROM idflow.inbox;
+SELECT idflow.rebase(:request);
 \c - sd_risk
 SELECT activity, activity_state, via, verbs FROM idflow.inbox;
+SELECT idflow.rebase(:request);
+SELECT idflow.resolve(:request, 1, '{}');
 SELECT idflow.approve(task, 'for one month') FROM idflow.inbox;
 -- then its own way, and the same conflict is not asked about again
 \c - sd_boss

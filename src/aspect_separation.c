@@ -39,6 +39,12 @@
 #define PERSON_LOCK_CLASS	3
 
 /*
+ * People share this many locks for each relation of conflicts, so that a
+ * statement about many of them doesn't fill the lock table.
+ */
+#define PERSON_LOCKS		1024
+
+/*
  * Drafts of a table by open requests made before one.  New rows tell by their
  * image whose they are; of others only some columns are there.
  */
@@ -160,9 +166,9 @@ static void
 lock_person(Oid conflicts, const char *person)
 {
 	LOCKTAG		tag;
-	uint64		hash = hash_bytes_extended((const unsigned char *) person, strlen(person), conflicts);
+	uint32		hash = hash_bytes((const unsigned char *) person, strlen(person));
 
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (hash >> 32), (uint32) hash, PERSON_LOCK_CLASS);
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, conflicts, hash % PERSON_LOCKS, PERSON_LOCK_CLASS);
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
 }
 

@@ -21,6 +21,7 @@
 #include "decide.h"
 #include "edit.h"
 #include "idflow.h"
+#include "separation_review.h"
 #include "task.h"
 
 PG_FUNCTION_INFO_V1(idflow_resolve);
@@ -94,11 +95,16 @@ conflicts_remain(Request *req)
 static const char *
 settling_right(Request *req, const char *actor)
 {
+	bool		further = FURTHER_REVIEWS(req->position) != 0;
+	int			last = further ? FURTHER_NEXT(req->position) - 1 : req->position;
+
 	if (strcmp(req->requester, actor) == 0)
 		return "requester";
 	if (role_is_admin(GetUserId()))
 		return "idflow_admin";
-	for (int position = 1; position <= req->position; position++)
+	if (further && task_authority(req, actor))
+		return task_authority(req, actor);
+	for (int position = 1; position <= Min(last, req->workflow->nactivities); position++)
 	{
 		int			here = req->position;
 		const char *state = req->activity_state;
