@@ -81,7 +81,7 @@ apply_change(Request *req, Change *change, HeapTuple *written, char **held_by, S
 	if (change->operation != CMD_INSERT)
 	{
 		live = row_find(rel, change, true);
-		if (apply_conflicts(req->workflow, change, rel, live, &positions, &merged))
+		if (apply_conflicts(req, change, rel, live, &positions, &merged))
 		{
 			List	   *names = NIL;
 			ListCell   *lc;
@@ -116,7 +116,8 @@ apply_change(Request *req, Change *change, HeapTuple *written, char **held_by, S
 	pass.dml = &dml;
 	pass.live = live;
 	pass.all = trying;
-	if (req->workflow)
+	pass.passed = req->passed;
+	if (req->workflow && !req->partway)
 		pass.passed = lappend(list_copy(req->passed), req->workflow->name);
 	current_pass = &pass;
 	PG_TRY();

@@ -66,7 +66,7 @@ extern Pass *current_pass;		/* NULL: nothing is being written */
 extern PassVerdict apply_pass(TriggerData *trigdata, CmdType operation, const char *workflow);
 
 /* merge.c: a change beside the row as it stands now */
-extern bool apply_conflicts(Workflow *wf, Change *change, Relation rel, HeapTuple live,
+extern bool apply_conflicts(Request *req, Change *change, Relation rel, HeapTuple live,
 							List **positions, Image **merged);
 extern void report_columns(StringInfo report, Change *change, Relation rel, List *names);
 extern void check_written_row(Request *req, Change *change, Relation rel, Dml *dml,

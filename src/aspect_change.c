@@ -97,6 +97,7 @@ aspect_set_value(Request *req, Aspect *aspect, Change *change, Relation rel,
 	value = canonical_text(req, TupleDescAttr(RelationGetDescr(rel), attnum - 1), value);
 	if (value == NULL ? present != NULL : present == NULL || strcmp(value, present) != 0)
 	{
+		require_unwritten(req);
 		edit_set(change, rel,
 				 change->operation == CMD_UPDATE ? row_find(rel, change, false) : NULL,
 				 position, value);

@@ -145,33 +145,9 @@ column_label(Change *change, const char *name, const char *principal)
 	return name;
 }
 
-/*
- * column_require_editable: errors if the people of the activity at hand may
- * not save the column: Edit lists the activities whose people may.
- */
-void
-column_require_editable(Request *req, const char *name)
-{
-	DefinitionElement *column = workflow_column(req->workflow, name);
-	const char *edit = column ? element_value(column, "Edit") : NULL;
-	Activity   *activity = request_activity(req);
-
-	if (edit == NULL || (activity && name_in_list(activity->name, definition_list(edit))))
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("column \"%s\" can't be saved in activity \"%s\"", name,
-					activity ? activity->name : ""),
-			 edit[strspn(edit, " ")] == '\0' ?
-			 errdetail("Workflow \"%s\" lets nobody edit it.", req->workflow->name) :
-			 errdetail("Workflow \"%s\" lets it be edited in: %s.", req->workflow->name, edit)));
-}
-
-/*
- * column_merge: what becomes of a touched column that others have changed.
- */
-ColumnMerge
-column_merge(Workflow *wf, const char *name)
+/* What one workflow says becomes of a touched column that others have changed. */
+static ColumnMerge
+workflow_merge(Workflow *wf, const char *name)
 {
 	DefinitionElement *column = workflow_column(wf, name);
 	const char *merge = column ? element_value(column, "Merge") : NULL;
@@ -184,6 +160,102 @@ column_merge(Workflow *wf, const char *name)
 }
 
 /*
+ * The workflows that have a say in a change: those whose gates it met, and the
+ * one that the request is in, in the version that it runs.
+ */
+static List *
+change_workflows(Request *req, Change *change)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	if (req->workflow)
+		result = lappend(result, req->workflow);
+	foreach(lc, change->gates)
+	{
+		Workflow   *wf;
+
+		if (req->workflow && strcmp(lfirst(lc), req->workflow->name) == 0)
+			continue;
+		wf = workflow_current(lfirst(lc), true);
+		if (wf)
+			result = lappend(result, wf);
+	}
+	return result;
+}
+
+/*
+ * column_require_editable: errors if the people of the activity at hand may
+ * not save the column: Edit lists the activities whose people may.
+ */
+void
+column_require_editable(Request *req, Change *change, const char *name)
+{
+	Activity   *activity = request_activity(req);
+	ListCell   *lc;
+
+	foreach(lc, change_workflows(req, change))
+	{
+		Workflow   *wf = (Workflow *) lfirst(lc);
+		DefinitionElement *column = workflow_column(wf, name);
+		const char *edit = column ? element_value(column, "Edit") : NULL;
+
+		if (edit == NULL ||
+			(wf == req->workflow && activity && name_in_list(activity->name, definition_list(edit))))
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("column \"%s\" can't be saved in activity \"%s\"", name,
+						activity ? activity->name : ""),
+				 edit[strspn(edit, " ")] == '\0' ?
+				 errdetail("Workflow \"%s\" lets nobody edit it.", wf->name) :
+				 errdetail("Workflow \"%s\" lets it be edited in: %s.", wf->name, edit)));
+	}
+}
+
+/*
+ * change_is_exact: must what is written be what was reviewed?  Unless all of
+ * its workflows say Exact="false".
+ */
+bool
+change_is_exact(Request *req, Change *change)
+{
+	ListCell   *lc;
+
+	foreach(lc, change_workflows(req, change))
+		if (((Workflow *) lfirst(lc))->exact)
+			return true;
+	return false;
+}
+
+/*
+ * column_merge: what becomes of a touched column that others have changed.  If
+ * the change's workflows say different things, it is a conflict; one that says
+ * nothing leaves it to the others.
+ */
+ColumnMerge
+column_merge(Request *req, Change *change, const char *name)
+{
+	ColumnMerge result = MERGE_CONFLICT;
+	bool		said = false;
+	ListCell   *lc;
+
+	foreach(lc, change_workflows(req, change))
+	{
+		Workflow   *wf = (Workflow *) lfirst(lc);
+		DefinitionElement *column = workflow_column(wf, name);
+		ColumnMerge merge = workflow_merge(wf, name);
+
+		if (column == NULL || element_value(column, "Merge") == NULL)
+			continue;
+		if (said && merge != result)
+			return MERGE_CONFLICT;
+		result = merge;
+		said = true;
+	}
+	return result;
+}
+/*
  * column_fits: whether what a workflow says of a column can be done to that
  * column of a table; errors if not.
  */
@@ -192,7 +264,7 @@ column_fits(Workflow *wf, const DefinitionElement *column, Relation rel)
 {
 	const char *name = element_value(column, "Name");
 	AttrNumber	attnum = get_attnum(RelationGetRelid(rel), name);
-	ColumnMerge merge = column_merge(wf, name);
+	ColumnMerge merge = workflow_merge(wf, name);
 	Form_pg_attribute att;
 	Oid			type;
 

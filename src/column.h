@@ -30,8 +30,9 @@ extern DefinitionElement *workflow_column(Workflow *wf, const char *name);
 extern ColumnShow column_show(Change *change, const char *name);
 extern ColumnShow *columns_show(Change *change);
 extern const char *column_label(Change *change, const char *name, const char *principal);
-extern void column_require_editable(Request *req, const char *name);
-extern ColumnMerge column_merge(Workflow *wf, const char *name);
+extern void column_require_editable(Request *req, Change *change, const char *name);
+extern ColumnMerge column_merge(Request *req, Change *change, const char *name);
+extern bool change_is_exact(Request *req, Change *change);
 extern void column_fits(Workflow *wf, const DefinitionElement *column, Relation rel);
 
 extern bool change_hides_columns(Change *change);

@@ -166,7 +166,7 @@ require_four_eyes(Request *req, const char *actor)
 {
 	const char *reason = NULL;
 
-	if (!req->workflow->four_eyes)
+	if (!req->four_eyes)
 		return;
 	if (strcmp(actor, req->requester) == 0)
 		reason = "requested it";

@@ -33,7 +33,7 @@ PG_FUNCTION_INFO_V1(idflow_state_verbs);
  */
 static StorePlan candidates_plan = {
 	"SELECT c.task, t.activity, c.key,"
-	" CASE WHEN w.four_eyes AND pg_catalog.right(t.activity_state, 14) OPERATOR(pg_catalog.=) '-ReviewPending'"
+	" CASE WHEN COALESCE(r.four_eyes, w.four_eyes) AND pg_catalog.right(t.activity_state, 14) OPERATOR(pg_catalog.=) '-ReviewPending'"
 	" THEN pg_catalog.array_remove(ARRAY[r.requester, r.subject] OPERATOR(pg_catalog.||) r.editors, NULL)"
 	" ELSE '{}' END,"
 	" ARRAY(SELECT v.principal FROM idflow.vote v WHERE v.request OPERATOR(pg_catalog.=) r.id"

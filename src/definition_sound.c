@@ -12,6 +12,8 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
+
 #include "definition.h"
 #include "errcodes.h"
 
@@ -75,6 +77,7 @@ follow(Definition *def, Flow *flow, int i)
 		ListCell   *ld;
 		int			target;
 
+		CHECK_FOR_INTERRUPTS();
 		if (on == NULL || to == NULL)
 			return false;
 		target = activity_index(flow, to);
@@ -142,6 +145,7 @@ mark_reachable(Flow *flow, int from, bool *reached)
 		int			i = llast_int(todo);
 		ListCell   *lc;
 
+		CHECK_FOR_INTERRUPTS();
 		todo = list_delete_last(todo);
 		if (i == flow->n)
 			continue;
@@ -150,6 +154,34 @@ mark_reachable(Flow *flow, int from, bool *reached)
 			if (reached[lfirst_int(lc)])
 				continue;
 			reached[lfirst_int(lc)] = true;
+			todo = lappend_int(todo, lfirst_int(lc));
+		}
+	}
+}
+
+/* Mark the activities from which the end can be reached. */
+static void
+mark_ending(Flow *flow, bool *ends)
+{
+	List	  **before = (List **) palloc0((flow->n + 1) * sizeof(List *));
+	List	   *todo = list_make1_int(flow->n);
+	ListCell   *lc;
+
+	for (int i = 0; i < flow->n; i++)
+		foreach(lc, flow->next[i])
+			before[lfirst_int(lc)] = lappend_int(before[lfirst_int(lc)], i);
+	ends[flow->n] = true;
+	while (todo != NIL)
+	{
+		int			i = llast_int(todo);
+
+		CHECK_FOR_INTERRUPTS();
+		todo = list_delete_last(todo);
+		foreach(lc, before[i])
+		{
+			if (ends[lfirst_int(lc)])
+				continue;
+			ends[lfirst_int(lc)] = true;
 			todo = lappend_int(todo, lfirst_int(lc));
 		}
 	}
@@ -182,15 +214,13 @@ format_reached(Flow *flow, bool *reached)
 
 /*
  * Find a circle on which nobody is asked, from an activity that is not on a
- * finished way (done) yet.  Returns it with its first activity at both ends, or
- * NIL.  Without recursion: the chain may be as long as the workflow.
+ * finished way (done) yet; tried and on_path are for all calls.  Returns it with
+ * its first activity at both ends, or NIL.  Without recursion: the chain may be as long as the workflow.
  */
 static List *
-find_circle(Flow *flow, int start, bool *done)
+find_circle(Flow *flow, int start, bool *done, int *tried, bool *on_path)
 {
 	List	   *path = list_make1_int(start);
-	int		   *tried = (int *) palloc0((flow->n + 1) * sizeof(int));
-	bool	   *on_path = (bool *) palloc0((flow->n + 1) * sizeof(bool));
 
 	on_path[start] = true;
 	while (path != NIL)
@@ -198,6 +228,7 @@ find_circle(Flow *flow, int start, bool *done)
 		int			i = llast_int(path);
 		int			next;
 
+		CHECK_FOR_INTERRUPTS();
 		if (i == flow->n || tried[i] == list_length(flow->unasked[i]))
 		{
 			done[i] = true;
@@ -225,9 +256,13 @@ static void
 check_flow(Definition *def, Flow *flow)
 {
 	bool	   *reached = (bool *) palloc0((flow->n + 1) * sizeof(bool));
+	bool	   *ends = (bool *) palloc0((flow->n + 1) * sizeof(bool));
 	bool	   *done = (bool *) palloc0((flow->n + 1) * sizeof(bool));
+	bool	   *on_path = (bool *) palloc0((flow->n + 1) * sizeof(bool));
+	int		   *tried = (int *) palloc0((flow->n + 1) * sizeof(int));
 
 	mark_reachable(flow, 0, reached);
+	mark_ending(flow, ends);
 	for (int i = 0; i < flow->n; i++)
 		if (!reached[i])
 			definition_error(def, ERRCODE_WF_DEFINITION, flow->activities[i]->line,
@@ -238,26 +273,23 @@ check_flow(Definition *def, Flow *flow)
 
 	for (int i = 0; i < flow->n; i++)
 	{
-		bool	   *from = (bool *) palloc0((flow->n + 1) * sizeof(bool));
+		bool	   *from;
 
-		if (!reached[i])
+		if (!reached[i] || ends[i])
 			continue;
+		from = (bool *) palloc0((flow->n + 1) * sizeof(bool));
 		mark_reachable(flow, i, from);
-		if (!from[flow->n])
-		{
-			definition_error(def, ERRCODE_WF_DEFINITION, flow->activities[i]->line,
-							 flow->activities[i]->name,
-							 "Give one of the transitions on the way an IfExpression, so that the request can go on.",
-							 "the end can't be reached from activity \"%s\": one comes to %s only",
-							 activity_name(flow, i), format_reached(flow, from));
-			break;
-		}
-		pfree(from);
+		definition_error(def, ERRCODE_WF_DEFINITION, flow->activities[i]->line,
+						 flow->activities[i]->name,
+						 "Give one of the transitions on the way an IfExpression, so that the request can go on.",
+						 "the end can't be reached from activity \"%s\": one comes to %s only",
+						 activity_name(flow, i), format_reached(flow, from));
+		break;
 	}
 
 	for (int i = 0; i < flow->n; i++)
 	{
-		List	   *circle = done[i] ? NIL : find_circle(flow, i, done);
+		List	   *circle = done[i] ? NIL : find_circle(flow, i, done, tried, on_path);
 
 		if (circle == NIL)
 			continue;

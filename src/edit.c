@@ -91,6 +91,21 @@ object_member(Jsonb *object, const char *key)
 }
 
 /*
+ * require_unwritten: refuse to change drafts whose rows are written: nothing
+ * would write them again.
+ */
+void
+require_unwritten(Request *req)
+{
+	if (req->persisted)
+		ereport(ERROR,
+				(errcode(ERRCODE_WF_REQUEST_STATE),
+				 errmsg("the rows of request " INT64_FORMAT " are written and its drafts can't be changed",
+						req->id),
+				 errhint("Write another change.")));
+}
+
+/*
  * next_revision: a draft is at its next revision; ask again where a task is
  * open.
  */
@@ -289,7 +304,7 @@ edit_change(Request *req, Change *change, Jsonb *values)
 		char	   *value;
 		MemoryContext spicxt;
 
-		column_require_editable(req, name);
+		column_require_editable(req, change, name);
 		check_edit_privilege(change, rel, position);
 		value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column);
 		spicxt = MemoryContextSwitchTo(cxt);
@@ -322,6 +337,7 @@ idflow_save(PG_FUNCTION_ARGS)
 	Event	   *event;
 	bool		dated;
 
+	require_unwritten(req);
 	if (PG_ARGISNULL(1))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),

@@ -75,7 +75,9 @@ activity_applies(Request *req, Activity *activity)
 
 /*
  * The workflow whose gate holds a change and that the request has not gone
- * through, in the order in which the changes were made; NULL if none.
+ * through, in the order in which the changes were made; NULL if none.  The one
+ * it is in counts, unless it came into it at an activity: then what comes
+ * before that has not been gone through.
  */
 static const char *
 next_gate(Request *req)
@@ -86,7 +88,7 @@ next_gate(Request *req)
 	foreach(lc, request_changes(req))
 		foreach(lg, ((Change *) lfirst(lc))->gates)
 			if (!strings_contain(req->passed, lfirst(lg)) &&
-				strcmp(lfirst(lg), req->workflow->name) != 0)
+				(req->partway || strcmp(lfirst(lg), req->workflow->name) != 0))
 				return lfirst(lg);
 	return NULL;
 }
@@ -156,10 +158,19 @@ step_allowed(Request *req)
 	return false;
 }
 
+/* The present workflow is left: it has been gone through, if from its beginning. */
+static void
+leave_workflow(Request *req)
+{
+	if (!req->partway && !strings_contain(req->passed, req->workflow->name))
+		req->passed = lappend(req->passed, req->workflow->name);
+}
+
 static void
 go_on_with(Request *req, const char *workflow)
 {
-	req->passed = lappend(req->passed, req->workflow->name);
+	req->left_at = places_add(req->left_at, req->workflow->id, req->position);
+	leave_workflow(req);
 	engine_start(req, workflow_current(workflow, false));
 }
 
@@ -167,36 +178,33 @@ go_on_with(Request *req, const char *workflow)
 static void
 go_on_held(Request *req, char *held_by, Change *held_change)
 {
-	held_change->gates = lappend(held_change->gates, held_by);
-	change_update(req, held_change);
+	if (!strings_contain(held_change->gates, held_by))
+	{
+		held_change->gates = lappend(held_change->gates, held_by);
+		change_update(req, held_change);
+	}
 	invoked(req, psprintf("goes on with workflow %s", held_by));
 	go_on_with(req, held_by);
 }
 
 /*
- * The rows are written now: what hangs on the exit from the Persist of the
- * workflows that the request has gone through before, and that left the
- * writing to this one, runs.
+ * The rows are written now: what hangs on the exit from the Persists that the
+ * request came through before, and that left the writing to this one, runs.
  */
 static void
-leave_passed(Request *req)
+leave_persists(Request *req)
 {
 	Workflow   *here = req->workflow;
 	int			position = req->position;
 	ListCell   *lc;
 
-	foreach(lc, req->passed)
+	foreach(lc, req->left_at)
 	{
-		Workflow   *wf = workflow_current(lfirst(lc), true);
+		Place	   *place = (Place *) lfirst(lc);
 
-		for (int i = 1; wf && i <= wf->nactivities; i++)
-		{
-			if (strcmp(workflow_activity(wf, i)->template->name, "Persist") != 0)
-				continue;
-			req->workflow = wf;
-			req->position = i;
-			aspects_run(req, STATE_INVOKED, true);
-		}
+		req->workflow = workflow_by_id(place->workflow);
+		req->position = place->position;
+		aspects_run(req, STATE_INVOKED, true);
 	}
 	req->workflow = here;
 	req->position = position;
@@ -209,21 +217,25 @@ leave_passed(Request *req)
 static bool
 persist(Request *req)
 {
-	const char *next = next_gate(req);
+	const char *next;
 	StringInfoData report;
 	char	   *held_by = NULL;
 	Change	   *held_change = NULL;
 	Event	   *event;
 	JsonbParseState *state = NULL;
 
+	if (req->persisted)
+	{
+		invoked(req, "its rows are written already");
+		return true;
+	}
+	next = next_gate(req);
 	if (next)
 	{
 		invoked(req, psprintf("goes on with workflow %s", next));
 		go_on_with(req, next);
 		return false;
 	}
-	if (req->persisted)
-		return true;
 
 	initStringInfo(&report);
 	switch (apply_request(req, &held_by, &held_change, &report))
@@ -243,7 +255,7 @@ persist(Request *req)
 			req->persisted = true;
 			expiry_set(req);
 			jobs_provision(req, request_activity(req));
-			leave_passed(req);
+			leave_persists(req);
 			return true;
 
 		case APPLY_HELD:
@@ -266,6 +278,8 @@ void
 engine_start(Request *req, Workflow *wf)
 {
 	req->workflow = wf;
+	req->four_eyes = wf->four_eyes;
+	req->partway = false;
 	req->activity_state = NULL;
 	req->state = "open";
 	schedule_enter(req);
@@ -277,7 +291,7 @@ static void
 end_workflow(Request *req)
 {
 	req->position = req->workflow->nactivities;
-	req->passed = lappend(req->passed, req->workflow->name);
+	leave_workflow(req);
 	if (req->persisted)
 		request_close(req, "committed");
 	else
@@ -339,8 +353,11 @@ continue_with(Request *req, bool *starts)
 	invoked(req, psprintf("goes on with workflow %s",
 						  element_value(here->element, "ArgumentCalledWorkflow")));
 	aspects_run(req, STATE_INVOKED, true);
-	req->passed = lappend(req->passed, req->workflow->name);
+	leave_workflow(req);
 	req->workflow = wf;
+	req->partway = activity != NULL;
+	/* going on elsewhere does not take it back */
+	req->four_eyes |= wf->four_eyes;
 	*starts = activity == NULL;
 	return activity ? activity->position : 1;
 }
@@ -431,8 +448,8 @@ run_from(Request *req, int position, bool starts)
 		}
 		else
 			invoked(req, NULL);
-		aspects_run(req, req->activity_state, true);
 		position = transition_target(req);
+		aspects_run(req, req->activity_state, true);
 		if (position == 0)
 			position = req->position + 1;
 	}
@@ -440,23 +457,21 @@ run_from(Request *req, int position, bool starts)
 
 /*
  * engine_leave: the activity at hand has come to a final state: go on, or end
- * the request.
+ * the request.  Whether the state is left, and whereto, is decided before what
+ * hangs on its exit runs: one in which the request ends is not left.
  */
 void
 engine_leave(Request *req)
 {
-	bool		closes = template_state_kind(req->activity_state) == TEMPLATE_STATE_CLOSE;
-	int			position = 0;
+	int			position = transition_target(req);
 
-	if (closes)
+	if (request_activity(req)->template->is_review)
+		req->reviewed = places_add(req->reviewed, req->workflow->id, req->position);
+	if (position == 0 && template_state_kind(req->activity_state) == TEMPLATE_STATE_CLOSE)
 	{
-		position = transition_target(req);
-		if (position == 0)
-		{
-			request_close(req, strcmp(req->activity_state, STATE_DECLINED) == 0 ?
-						  "declined" : "aborted");
-			return;
-		}
+		request_close(req, strcmp(req->activity_state, STATE_DECLINED) == 0 ?
+					  "declined" : "aborted");
+		return;
 	}
 	aspects_run(req, req->activity_state, true);
 	if (FURTHER_REVIEWS(req->position))
@@ -471,30 +486,59 @@ engine_leave(Request *req)
 			return;
 		}
 	}
-	else if (!closes)
-		position = transition_target(req);
 	run_from(req, position ? position : req->position + 1, false);
 }
 
 /*
+ * Go back to a workflow that the request has left: it goes through what came
+ * after once more.
+ */
+static void
+return_to(Request *req, Workflow *wf)
+{
+	int			n = 0;
+	ListCell   *lc;
+
+	while (n < list_length(req->passed) && strcmp(list_nth(req->passed, n), wf->name) != 0)
+		n++;
+	/* if it isn't among those gone through, it was come into at an activity */
+	req->partway = n == list_length(req->passed);
+	req->passed = list_truncate(req->passed, n);
+	foreach(lc, req->left_at)
+	{
+		Place	   *place = (Place *) lfirst(lc);
+
+		if (!strings_contain(req->passed, workflow_by_id(place->workflow)->name))
+			req->left_at = foreach_delete_current(req->left_at, lc);
+	}
+	req->workflow = wf;
+	req->four_eyes |= wf->four_eyes;
+}
+
+/*
  * engine_review_again: the drafts changed after they were reviewed: back to
- * the last review that came before, or on to the apply if there was none.
+ * the review that the request last went through, in whichever workflow that
+ * was.  One that went through none goes to the last that stands before, if
+ * there is one; whether that asks anybody its IfExpression says.
  */
 void
 engine_review_again(Request *req)
 {
-	for (int position = req->position - 1; position >= 1; position--)
-	{
-		Activity   *activity = workflow_activity(req->workflow, position);
+	int			position = 0;
 
-		if (template_transition(activity->template, activity->template->initial_state, "Approve"))
-		{
-			req->state = "open";
-			run_from(req, position, false);
-			return;
-		}
+	if (req->reviewed)
+	{
+		Place	   *place = (Place *) llast(req->reviewed);
+
+		if (place->workflow != req->workflow->id)
+			return_to(req, workflow_by_id(place->workflow));
+		position = place->position;
 	}
-	engine_apply_again(req);
+	for (int i = req->position - 1; i >= 1 && position == 0; i--)
+		if (workflow_activity(req->workflow, i)->template->is_review)
+			position = i;
+	req->state = "open";
+	run_from(req, position ? position : req->position, false);
 }
 
 /*

@@ -8,7 +8,7 @@
 #include "idflow.h"
 
 /* At most this many columns and indexes has a table of idflow's. */
-#define STORE_MAX_COLUMNS 32
+#define STORE_MAX_COLUMNS 40
 #define STORE_MAX_INDEXES 6
 
 typedef struct StoreIndex

@@ -315,6 +315,13 @@ typedef struct Event
 	Jsonb	   *data;
 } Event;
 
+/* An activity of a workflow's version. */
+typedef struct Place
+{
+	int64		workflow;
+	int			position;
+} Place;
+
 /* A request in memory: read, advanced, and written back once. */
 typedef struct Request
 {
@@ -336,7 +343,14 @@ typedef struct Request
 	int			nevents;
 	int			nchanges;
 	bool		persisted;		/* its rows are written */
-	List	   *passed;			/* names of workflows it went through */
+	List	   *passed;			/* names of workflows it went through, from their
+								 * beginnings */
+	bool		partway;		/* came into its present one at an activity */
+	bool		four_eyes;		/* what its present one says, or one that goes
+								 * on in it */
+	List	   *reviewed;		/* of Place: reviews it went through */
+	List	   *left_at;		/* of Place: Persists that left the writing to a
+								 * later one */
 	List	   *editors;		/* principals who edited drafts */
 	char	   *role;			/* database role it is applied as */
 	TimestampTz effective_at;	/* it is not written before; 0: at once */
@@ -374,6 +388,11 @@ extern List *request_context(void);
 extern void request_participant(Request *req, const char *principal, bool acted);
 extern Event *request_event(Request *req, const char *actor, const char *via,
 							const char *transition, const char *comment);
+
+/* place.c */
+extern List *places_add(List *places, int64 workflow, int position);
+extern Datum places_datum(List *places);
+extern List *places_list(Datum array);
 
 /* change.c */
 extern void change_add(Request *req, Change *change);

@@ -32,7 +32,7 @@ text_equal(const char *a, const char *b)
  * what comes of them, else NULL.  The caller is the requester.
  */
 bool
-apply_conflicts(Workflow *wf, Change *change, Relation rel, HeapTuple live, List **positions,
+apply_conflicts(Request *req, Change *change, Relation rel, HeapTuple live, List **positions,
 				Image **merged)
 {
 	Image	   *base = change->old_image;
@@ -64,7 +64,7 @@ apply_conflicts(Workflow *wf, Change *change, Relation rel, HeapTuple live, List
 		/* somebody else made the same change */
 		if (found && text_equal(now, draft))
 			continue;
-		merge = wf ? column_merge(wf, change->layout->names[position - 1]) : MERGE_CONFLICT;
+		merge = column_merge(req, change, change->layout->names[position - 1]);
 		if (merge != MERGE_CONFLICT && !found)
 			continue;			/* goes with its row, whatever it has become */
 		if (merge_column(merge, TupleDescAttr(RelationGetDescr(rel), attnum - 1),
@@ -146,8 +146,8 @@ check_written_row(Request *req, Change *change, Relation rel, Dml *dml, HeapTupl
 			(isnull || same_datum(value, expected, att->attbyval, att->attlen)))
 			continue;
 
-		if (arg < dml->nargs && req->workflow->exact &&
-			column_merge(req->workflow, NameStr(att->attname)) == MERGE_CONFLICT)
+		if (arg < dml->nargs && change_is_exact(req, change) &&
+			column_merge(req, change, NameStr(att->attname)) == MERGE_CONFLICT)
 		{
 			int			position = 0;
 			int			nest = transmission_modes_begin_for(change->layout);

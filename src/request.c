@@ -54,6 +54,10 @@ enum
 	REQ_PASSED,
 	REQ_EDITORS,
 	REQ_ROLE,
+	REQ_PARTWAY,
+	REQ_FOUR_EYES,
+	REQ_REVIEWED,
+	REQ_LEFT_AT,
 	REQ_EFFECTIVE_AT,
 	REQ_EXPIRES_AT,
 	REQ_EFFECTIVE_ASKED,
@@ -87,7 +91,8 @@ static StoreTable event_table = {"event"};
 #define REQUEST_COLUMNS \
 	"r.id, r.workflow, r.version, r.title, r.state, r.activity, r.activity_state, r.requester," \
 	" r.subject, r.parent, r.opened_at, r.closed_at, r.revision, r.workflow_id, r.position, r.task," \
-	" r.persisted, r.steps, r.events, r.changes, r.passed, r.editors, r.requested_role, r.effective_at," \
+	" r.persisted, r.steps, r.events, r.changes, r.passed, r.editors, r.requested_role," \
+	" r.partway, r.four_eyes, r.reviewed, r.left_at, r.effective_at," \
 	" r.expires_at, r.effective_asked, r.expires_asked, r.dated, r.ctid"
 
 static StorePlan lock_request = {
@@ -177,6 +182,7 @@ request_create(const char *actor)
 	req->opened_at = GetCurrentTimestamp();
 	req->revision = 1;
 	req->role = GetUserNameFromId(GetUserId(), false);
+	req->four_eyes = true;
 	req->is_new = true;
 	req->changes_loaded = true;
 	return req;
@@ -234,6 +240,11 @@ request_from_row(StoreRow *row, ItemPointer tid)
 	req->passed = text_array_list(row->values[REQ_PASSED - 1]);
 	req->editors = text_array_list(row->values[REQ_EDITORS - 1]);
 	req->role = row_text_value(row, REQ_ROLE);
+	req->partway = DatumGetBool(row->values[REQ_PARTWAY - 1]);
+	if (!row->nulls[REQ_REVIEWED - 1])
+		req->reviewed = places_list(row->values[REQ_REVIEWED - 1]);
+	if (!row->nulls[REQ_LEFT_AT - 1])
+		req->left_at = places_list(row->values[REQ_LEFT_AT - 1]);
 	req->effective_at = ROW_INT64(row, REQ_EFFECTIVE_AT);
 	req->expires_at = ROW_INT64(row, REQ_EXPIRES_AT);
 	req->effective_asked = ROW_INT64(row, REQ_EFFECTIVE_ASKED);
@@ -249,6 +260,9 @@ request_from_row(StoreRow *row, ItemPointer tid)
 	}
 	if (!row->nulls[REQ_WORKFLOW_ID - 1])
 		req->workflow = workflow_by_id(ROW_INT64(row, REQ_WORKFLOW_ID));
+	req->four_eyes = !row->nulls[REQ_FOUR_EYES - 1] ?
+		DatumGetBool(row->values[REQ_FOUR_EYES - 1]) :
+		req->workflow == NULL || req->workflow->four_eyes;
 	return req;
 }
 
@@ -381,12 +395,13 @@ request_event(Request *req, const char *actor, const char *via,
 }
 
 /*
- * request_close: end a request in a final state.
+ * request_close: end a request in a final state.  One whose rows are written
+ * is committed, whatever was decided afterwards: that is in its activity_state.
  */
 void
 request_close(Request *req, const char *state)
 {
-	req->state = intern_state(state);
+	req->state = intern_state(req->persisted ? "committed" : state);
 	req->closed_at = GetCurrentTimestamp();
 	req->keys_free = req->nchanges > 0;
 	if (req->effective_at)
@@ -560,6 +575,12 @@ request_write(Request *req)
 	row_set(&row, REQ_PASSED, text_array_datum(req->passed));
 	row_set(&row, REQ_EDITORS, text_array_datum(req->editors));
 	row_set_text(&row, REQ_ROLE, req->role);
+	row_set(&row, REQ_PARTWAY, BoolGetDatum(req->partway));
+	row_set(&row, REQ_FOUR_EYES, BoolGetDatum(req->four_eyes));
+	if (req->reviewed)
+		row_set(&row, REQ_REVIEWED, places_datum(req->reviewed));
+	if (req->left_at)
+		row_set(&row, REQ_LEFT_AT, places_datum(req->left_at));
 	set_date(&row, REQ_EFFECTIVE_AT, req->effective_at);
 	set_date(&row, REQ_EXPIRES_AT, req->expires_at);
 	set_date(&row, REQ_EFFECTIVE_ASKED, req->effective_asked);

@@ -21,7 +21,6 @@
 #include "decide.h"
 #include "edit.h"
 #include "idflow.h"
-#include "separation_review.h"
 #include "task.h"
 
 PG_FUNCTION_INFO_V1(idflow_resolve);
@@ -80,7 +79,7 @@ conflicts_remain(Request *req)
 
 		become(&save, requester_role(req), SECURITY_RESTRICTED_OPERATION);
 		conflict = change->operation != CMD_INSERT &&
-			apply_conflicts(req->workflow, change, rel, row_find(rel, change, true), &positions, NULL);
+			apply_conflicts(req, change, rel, row_find(rel, change, true), &positions, NULL);
 		restore_user(&save);
 		table_close(rel, NoLock);
 		if (conflict)
@@ -89,35 +88,48 @@ conflicts_remain(Request *req)
 	return false;
 }
 
+/* By what right a person may act in a review that the request went through. */
+static const char *
+review_authority(Request *req, Place *place, const char *actor)
+{
+	Workflow   *workflow = req->workflow;
+	int			position = req->position;
+	const char *state = req->activity_state;
+	const char *via;
+
+	req->workflow = workflow_by_id(place->workflow);
+	req->position = place->position;
+	req->activity_state = request_activity(req)->template->initial_state;
+	via = task_authority(req, actor);
+	req->workflow = workflow;
+	req->position = position;
+	req->activity_state = state;
+	return via;
+}
+
 /*
  * Who may settle a conflict: the requester, and who has a say in the request.
  */
 static const char *
 settling_right(Request *req, const char *actor)
 {
-	bool		further = FURTHER_REVIEWS(req->position) != 0;
-	int			last = further ? FURTHER_NEXT(req->position) - 1 : req->position;
+	ListCell   *lc;
 
 	if (strcmp(req->requester, actor) == 0)
 		return "requester";
 	if (role_is_admin(GetUserId()))
 		return "idflow_admin";
-	if (further && task_authority(req, actor))
-		return task_authority(req, actor);
-	for (int position = 1; position <= Min(last, req->workflow->nactivities); position++)
+	foreach(lc, req->reviewed)
 	{
-		int			here = req->position;
-		const char *state = req->activity_state;
-		const char *via = NULL;
-		Activity   *activity = workflow_activity(req->workflow, position);
+		const char *via = review_authority(req, (Place *) lfirst(lc), actor);
 
-		if (!activity->template->is_review)
-			continue;
-		req->position = position;
-		req->activity_state = activity->template->initial_state;
-		via = task_authority(req, actor);
-		req->position = here;
-		req->activity_state = state;
+		if (via)
+			return via;
+	}
+	if (req->task && request_activity(req)->template->is_review)
+	{
+		const char *via = task_authority(req, actor);
+
 		if (via)
 			return via;
 	}
@@ -192,7 +204,7 @@ idflow_resolve(PG_FUNCTION_ARGS)
 
 	become(&save, requester_role(req), SECURITY_RESTRICTED_OPERATION);
 	live = row_find(rel, change, true);
-	(void) apply_conflicts(req->workflow, change, rel, live, &positions, NULL);
+	(void) apply_conflicts(req, change, rel, live, &positions, NULL);
 	restore_user(&save);
 
 	nest = transmission_modes_begin();
@@ -308,6 +320,8 @@ idflow_rebase(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_WF_REQUEST_STATE),
 				 errmsg("request " INT64_FORMAT " is %s and can't be rebased", id, req->state)));
 
+	require_unwritten(req);
+
 	initStringInfo(&moved);
 	appendStringInfoChar(&moved, '{');
 	foreach(lc, list_copy(request_changes(req)))
@@ -326,7 +340,7 @@ idflow_rebase(PG_FUNCTION_ARGS)
 		rel = row_open(change, RowShareLock);
 		become(&save, requester_role(req), SECURITY_RESTRICTED_OPERATION);
 		live = row_find(rel, change, true);
-		conflict = apply_conflicts(req->workflow, change, rel, live, &positions, NULL);
+		conflict = apply_conflicts(req, change, rel, live, &positions, NULL);
 		restore_user(&save);
 		if (conflict && live == NULL)
 			ereport(ERROR,

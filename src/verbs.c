@@ -225,6 +225,11 @@ idflow_withdraw(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_WF_REQUEST_STATE),
 				 errmsg("request " INT64_FORMAT " is %s and can't be withdrawn", id, req->state)));
+	if (req->persisted)
+		ereport(ERROR,
+				(errcode(ERRCODE_WF_REQUEST_STATE),
+				 errmsg("the rows of request " INT64_FORMAT " are written and it can't be withdrawn", id),
+				 errhint("Write another change that takes them back.")));
 	engine_move(req, "Withdraw", STATE_ABORTED, text_argument(fcinfo, 1));
 	(void) task_close(req, "Aborted", NULL);
 	if (collecting_request() == id)

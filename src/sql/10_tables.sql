@@ -93,6 +93,10 @@ CREATE TABLE idflow.request (
 	passed          text[] NOT NULL DEFAULT '{}',
 	editors         text[] NOT NULL DEFAULT '{}',
 	requested_role  text NOT NULL,
+	partway         boolean NOT NULL DEFAULT false,
+	four_eyes       boolean,		-- null: what the workflow says
+	reviewed        bigint[],
+	left_at         bigint[],
 	effective_at    timestamptz,
 	expires_at      timestamptz,
 	effective_asked timestamptz,

@@ -137,7 +137,7 @@ CREATE VIEW idflow.inbox WITH (security_barrier) AS
 		(SELECT pg_catalog.count(*)::int FROM idflow.vote v
 		 WHERE v.request OPERATOR(pg_catalog.=) r.id AND v.task OPERATOR(pg_catalog.=) t.id
 			AND NOT v.superseded) AS given,
-		coalesce(CASE WHEN NOT w.four_eyes OR pg_catalog.right(t.activity_state, 14) OPERATOR(pg_catalog.<>) '-ReviewPending'
+		coalesce(CASE WHEN NOT coalesce(r.four_eyes, w.four_eyes) OR pg_catalog.right(t.activity_state, 14) OPERATOR(pg_catalog.<>) '-ReviewPending'
 			THEN NULL
 			WHEN r.requester OPERATOR(pg_catalog.=) (SELECT idflow.actor()) THEN 'four eyes: you requested it'
 			WHEN r.subject OPERATOR(pg_catalog.=) (SELECT idflow.actor()) THEN 'four eyes: you are its subject'
