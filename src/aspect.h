@@ -47,6 +47,7 @@ extern const AspectKind *aspect_kind(const DefinitionElement *element);
 extern void aspects_index(Workflow *wf);
 
 /* aspect_change.c */
+extern char *canonical_text(Request *req, Form_pg_attribute att, const char *value);
 extern int	aspect_position(Aspect *aspect, const char *attribute, Change *change, Relation rel);
 extern void aspect_set_value(Request *req, Aspect *aspect, Change *change, Relation rel,
 							 int position, char *value);

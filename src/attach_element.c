@@ -104,6 +104,8 @@ attach_elements(Workflow *wf, Relation rel, Oid deployer)
 			column_fits(wf, element, rel);
 		else if (strcmp(element->name, "HomonymEntityLink") == 0)
 			homonym_fits(wf, element, rel, deployer);
+		else if (strcmp(element->name, "Start") == 0)
+			;					/* is about a table of its own, see start.c */
 		else if (kind && kind->fits)
 			kind->fits(wf, element, rel, deployer);
 		else

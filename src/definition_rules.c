@@ -115,6 +115,22 @@ static const AttributeRule column_attributes[] = {
 	END_OF_RULES
 };
 
+static const AttributeRule start_attributes[] = {
+	{"Target", ATTRIBUTE_NAME, REQUIRED},
+	{"Operation", ATTRIBUTE_CHOICE, 0, "UPDATE|DELETE"},
+	{"Date", ATTRIBUTE_LABEL, REQUIRED},
+	{"Offset", ATTRIBUTE_LABEL, 0},
+	{"Within", ATTRIBUTE_LABEL, 0},
+	{"IfExpression", ATTRIBUTE_CONDITION, 0},
+	END_OF_RULES
+};
+
+static const AttributeRule set_attributes[] = {
+	{"Column", ATTRIBUTE_NAME, REQUIRED},
+	{"Expression", ATTRIBUTE_EXPRESSION, REQUIRED},
+	END_OF_RULES
+};
+
 static const AttributeRule profile_attributes[] = {
 	{"Identifier", ATTRIBUTE_NAME, REQUIRED},
 	LOCALISED("DisplayName", 0),
@@ -314,12 +330,14 @@ static const ElementRule element_rules[] = {
 	{"ConfigurationFile", 0,
 		"Workflow|" ASPECTS "|HomonymEntityLink|AccessControlRule|Profile",
 	no_attributes},
-	{"Workflow", 0, "Activity|Column", workflow_attributes},
+	{"Workflow", 0, "Activity|Column|Start", workflow_attributes},
 	{"Activity", 0, "Actor|Timeout|Transition", activity_attributes},
 	{"Actor", 0, NULL, actor_attributes},
 	{"Timeout", REFUSED, NULL, timeout_attributes},
 	{"Transition", 0, NULL, transition_attributes},
 	{"Column", 0, NULL, column_attributes},
+	{"Start", 0, "Set", start_attributes},
+	{"Set", 0, NULL, set_attributes},
 	{"Profile", 0, NULL, profile_attributes},
 	{"AddChangeAspect", 0, "PointCut", add_change_attributes},
 	{"AssertValueAspect", 0, "PointCut", assert_value_attributes},
