@@ -65,6 +65,10 @@ extern void build_unique_value_run(Request *req, Aspect *aspect, Change *change)
 extern void build_unique_value_fits(Workflow *wf, const DefinitionElement *element, Relation rel,
 									Oid deployer);
 
+/* aspect_separation.c */
+extern void separation_run(Request *req, Aspect *aspect, Change *change);
+extern void separation_fits(Workflow *wf, const DefinitionElement *element, Relation rel, Oid deployer);
+
 /* notification.c */
 extern void notification_run(Request *req, Aspect *aspect, Change *change);
 

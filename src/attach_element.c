@@ -66,7 +66,7 @@ element_expressions_fit(Workflow *wf, const DefinitionElement *element, Relation
 		if (attr == NULL || (attr->kind != ATTRIBUTE_EXPRESSION && attr->kind != ATTRIBUTE_CONDITION))
 			continue;
 		kind = attr->kind == ATTRIBUTE_CONDITION ? EXPRESSION_BOOL :
-			name_in_list(element->name, "Recipient|Timeout") ? EXPRESSION_NAMES : EXPRESSION_TEXT;
+			name_in_list(element->name, "Recipient|Timeout|SeparationAspect") ? EXPRESSION_NAMES : EXPRESSION_TEXT;
 		expression_check(attribute->value, kind, RelationGetRelid(rel), deployer,
 						 psprintf("%s of %s", attribute->name, element_place(wf, element)));
 	}

@@ -174,6 +174,7 @@ extern void definition_check_homonyms(Definition *def, DefinitionElement *root);
 extern void definition_check_starts(Definition *def, DefinitionElement *workflow);
 
 /* definition_separation.c */
+extern void definition_check_separation(Definition *def, DefinitionElement *aspect);
 extern void definition_check_separate_from(Definition *def, DefinitionElement *workflow);
 
 /* definition_rules.c */

@@ -180,7 +180,7 @@ static const AttributeRule build_unique_value_attributes[] = {
 	{"HistorizeBinding", ATTRIBUTE_TEXT, 0},
 	{"HistorizeSeparator", ATTRIBUTE_TEXT, 0},
 	{"OnlyIfNew", ATTRIBUTE_BOOLEAN, 0},
-	{"SimulationExpression", ATTRIBUTE_EXPRESSION, REFUSED},
+	{"SimulationExpression", ATTRIBUTE_EXPRESSION, 0},
 	{"IfExpression", ATTRIBUTE_CONDITION, 0},
 	LOCALISED("Message", 0),
 	{"Priority", ATTRIBUTE_INTEGER, 0},
@@ -247,6 +247,21 @@ static const AttributeRule recipient_attributes[] = {
 	{"Profile", ATTRIBUTE_NAME, 0},
 	{"Expression", ATTRIBUTE_EXPRESSION, 0},
 	{"IsCC", ATTRIBUTE_BOOLEAN, 0},
+	END_OF_RULES
+};
+
+static const AttributeRule separation_attributes[] = {
+	{"Identifier", ATTRIBUTE_IDENTIFIER, REQUIRED},
+	{"Binding", ATTRIBUTE_NAME, REQUIRED},
+	{"ExpressionBinding", ATTRIBUTE_TEXT, 0},
+	{"Right", ATTRIBUTE_NAME, 0},
+	{"Expression", ATTRIBUTE_EXPRESSION, REQUIRED},
+	{"Conflicts", ATTRIBUTE_NAME, REQUIRED},
+	{"Do", ATTRIBUTE_CHOICE, 0, "Refuse|Review"},
+	{"Profile", ATTRIBUTE_NAME, 0},
+	{"IfExpression", ATTRIBUTE_CONDITION, 0},
+	LOCALISED("Message", 0),
+	{"Priority", ATTRIBUTE_INTEGER, 0},
 	END_OF_RULES
 };
 
@@ -332,7 +347,7 @@ static const ElementRule element_rules[] = {
 	{"InvokeWorkflowAspect", 0, "PointCut", invoke_workflow_attributes},
 	{"NotificationAspect", 0, "PointCut|Recipient", notification_attributes},
 	{"InvokeFunctionAspect", 0, "PointCut", invoke_function_attributes},
-	{"SeparationAspect", REFUSED, "PointCut", NULL},
+	{"SeparationAspect", 0, "PointCut", separation_attributes},
 	{"PointCut", 0, NULL, point_cut_attributes},
 	{"UnicityCheckRule", 0, NULL, unicity_check_attributes},
 	{"Recipient", 0, NULL, recipient_attributes},

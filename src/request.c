@@ -24,6 +24,7 @@
 #include "aspect.h"
 #include "idflow.h"
 #include "schedule.h"
+#include "simulate.h"
 #include "trace.h"
 
 PG_FUNCTION_INFO_V1(idflow_is_state);
@@ -176,6 +177,7 @@ request_create(const char *actor)
 	Request    *req = palloc0(sizeof(Request));
 
 	req->id = nextval_internal(extension_relid("request_id_seq"), false);
+	simulation_request_made(req->id);
 	req->state = "draft";
 	req->requester = pstrdup(actor);
 	set_parent(req);
