@@ -24,7 +24,7 @@ static const AspectKind kinds[] = {
 	{"InvokeScriptAspect", false, invoke_script_run},
 	{"InvokeWorkflowAspect", false, invoke_workflow_run},
 	{"NotificationAspect", false, notification_run},
-	{"SeparationAspect", true, NULL}
+	{"SeparationAspect", true, separation_run, separation_fits}
 };
 
 /*

@@ -47,6 +47,7 @@ extern const AspectKind *aspect_kind(const DefinitionElement *element);
 extern void aspects_index(Workflow *wf);
 
 /* aspect_change.c */
+extern char *canonical_text(Request *req, Form_pg_attribute att, const char *value);
 extern int	aspect_position(Aspect *aspect, const char *attribute, Change *change, Relation rel);
 extern void aspect_set_value(Request *req, Aspect *aspect, Change *change, Relation rel,
 							 int position, char *value);
@@ -63,6 +64,10 @@ does_not_return extern void aspect_refuse(Request *req, Aspect *aspect, const ch
 extern void build_unique_value_run(Request *req, Aspect *aspect, Change *change);
 extern void build_unique_value_fits(Workflow *wf, const DefinitionElement *element, Relation rel,
 									Oid deployer);
+
+/* aspect_separation.c */
+extern void separation_run(Request *req, Aspect *aspect, Change *change);
+extern void separation_fits(Workflow *wf, const DefinitionElement *element, Relation rel, Oid deployer);
 
 /* notification.c */
 extern void notification_run(Request *req, Aspect *aspect, Change *change);

@@ -57,10 +57,10 @@ record_value(Request *req, Aspect *aspect, Change *change, int position)
 }
 
 /*
- * The text in which a column's type writes the value that it reads from a
+ * canonical_text: the text in which a column's type writes the value that it reads from a
  * text; read as the requester, because a domain's checks are somebody's code.
  */
-static char *
+char *
 canonical_text(Request *req, Form_pg_attribute att, const char *value)
 {
 	UserSwitch	save;

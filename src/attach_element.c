@@ -66,7 +66,7 @@ element_expressions_fit(Workflow *wf, const DefinitionElement *element, Relation
 		if (attr == NULL || (attr->kind != ATTRIBUTE_EXPRESSION && attr->kind != ATTRIBUTE_CONDITION))
 			continue;
 		kind = attr->kind == ATTRIBUTE_CONDITION ? EXPRESSION_BOOL :
-			name_in_list(element->name, "Recipient|Timeout") ? EXPRESSION_NAMES : EXPRESSION_TEXT;
+			name_in_list(element->name, "Recipient|Timeout|SeparationAspect") ? EXPRESSION_NAMES : EXPRESSION_TEXT;
 		expression_check(attribute->value, kind, RelationGetRelid(rel), deployer,
 						 psprintf("%s of %s", attribute->name, element_place(wf, element)));
 	}
@@ -104,6 +104,8 @@ attach_elements(Workflow *wf, Relation rel, Oid deployer)
 			column_fits(wf, element, rel);
 		else if (strcmp(element->name, "HomonymEntityLink") == 0)
 			homonym_fits(wf, element, rel, deployer);
+		else if (strcmp(element->name, "Start") == 0)
+			;					/* is about a table of its own, see start.c */
 		else if (kind && kind->fits)
 			kind->fits(wf, element, rel, deployer);
 		else

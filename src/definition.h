@@ -140,6 +140,8 @@ extern char *source_tag_before(const char *source, size_t len, int line, int col
 
 /* definition_check.c */
 extern void definition_check(Definition *def, DefinitionElement *root);
+extern void definition_check_sql(Definition *def, DefinitionElement *element,
+								 DefinitionAttribute *attribute, const char *body);
 extern DefinitionAttribute *definition_attribute(DefinitionElement *element, const char *name);
 
 /* definition_meaning.c */
@@ -168,7 +170,11 @@ extern void definition_check_aspects(Definition *def, DefinitionElement *root);
 /* definition_homonym.c */
 extern void definition_check_homonyms(Definition *def, DefinitionElement *root);
 
+/* definition_start.c */
+extern void definition_check_starts(Definition *def, DefinitionElement *workflow);
+
 /* definition_separation.c */
+extern void definition_check_separation(Definition *def, DefinitionElement *aspect);
 extern void definition_check_separate_from(Definition *def, DefinitionElement *workflow);
 
 /* definition_rules.c */

@@ -30,7 +30,7 @@ static const struct
 	{"InvokeScriptAspect", NULL},
 	{"InvokeWorkflowAspect", NULL},
 	{"NotificationAspect", definition_check_notification},
-	{"SeparationAspect", NULL}
+	{"SeparationAspect", definition_check_separation}
 };
 
 /*

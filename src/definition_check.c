@@ -37,8 +37,6 @@ static void check_value(Definition *def, DefinitionElement *element,
 						const AttributeRule *rule, DefinitionAttribute *attribute);
 static void check_expression(Definition *def, DefinitionElement *element,
 							 DefinitionAttribute *attribute, bool is_condition);
-static void check_sql(Definition *def, DefinitionElement *element,
-					  DefinitionAttribute *attribute, const char *body);
 
 /*
  * Return an element's attribute of that name, or NULL.
@@ -393,7 +391,7 @@ check_expression(Definition *def, DefinitionElement *element,
 	switch (expression_language(value, &body))
 	{
 		case EXPRESSION_SQL:
-			check_sql(def, element, attribute, body);
+			definition_check_sql(def, element, attribute, body);
 			break;
 
 		case EXPRESSION_LITERAL:
@@ -448,9 +446,9 @@ check_expression(Definition *def, DefinitionElement *element,
  * and holds nothing but memory.  Errors that are not about the expression
  * (no memory, a cancelled statement) are passed on.
  */
-static void
-check_sql(Definition *def, DefinitionElement *element,
-		  DefinitionAttribute *attribute, const char *body)
+void
+definition_check_sql(Definition *def, DefinitionElement *element,
+					 DefinitionAttribute *attribute, const char *body)
 {
 	MemoryContext oldcontext = CurrentMemoryContext;
 	ErrorContextCallback *context_stack = error_context_stack;

@@ -115,6 +115,22 @@ static const AttributeRule column_attributes[] = {
 	END_OF_RULES
 };
 
+static const AttributeRule start_attributes[] = {
+	{"Target", ATTRIBUTE_NAME, REQUIRED},
+	{"Operation", ATTRIBUTE_CHOICE, 0, "UPDATE|DELETE"},
+	{"Date", ATTRIBUTE_LABEL, REQUIRED},
+	{"Offset", ATTRIBUTE_LABEL, 0},
+	{"Within", ATTRIBUTE_LABEL, 0},
+	{"IfExpression", ATTRIBUTE_CONDITION, 0},
+	END_OF_RULES
+};
+
+static const AttributeRule set_attributes[] = {
+	{"Column", ATTRIBUTE_NAME, REQUIRED},
+	{"Expression", ATTRIBUTE_EXPRESSION, REQUIRED},
+	END_OF_RULES
+};
+
 static const AttributeRule profile_attributes[] = {
 	{"Identifier", ATTRIBUTE_NAME, REQUIRED},
 	LOCALISED("DisplayName", 0),
@@ -164,7 +180,7 @@ static const AttributeRule build_unique_value_attributes[] = {
 	{"HistorizeBinding", ATTRIBUTE_TEXT, 0},
 	{"HistorizeSeparator", ATTRIBUTE_TEXT, 0},
 	{"OnlyIfNew", ATTRIBUTE_BOOLEAN, 0},
-	{"SimulationExpression", ATTRIBUTE_EXPRESSION, REFUSED},
+	{"SimulationExpression", ATTRIBUTE_EXPRESSION, 0},
 	{"IfExpression", ATTRIBUTE_CONDITION, 0},
 	LOCALISED("Message", 0),
 	{"Priority", ATTRIBUTE_INTEGER, 0},
@@ -234,6 +250,21 @@ static const AttributeRule recipient_attributes[] = {
 	END_OF_RULES
 };
 
+static const AttributeRule separation_attributes[] = {
+	{"Identifier", ATTRIBUTE_IDENTIFIER, REQUIRED},
+	{"Binding", ATTRIBUTE_NAME, REQUIRED},
+	{"ExpressionBinding", ATTRIBUTE_TEXT, 0},
+	{"Right", ATTRIBUTE_NAME, 0},
+	{"Expression", ATTRIBUTE_EXPRESSION, REQUIRED},
+	{"Conflicts", ATTRIBUTE_NAME, REQUIRED},
+	{"Do", ATTRIBUTE_CHOICE, 0, "Refuse|Review"},
+	{"Profile", ATTRIBUTE_NAME, 0},
+	{"IfExpression", ATTRIBUTE_CONDITION, 0},
+	LOCALISED("Message", 0),
+	{"Priority", ATTRIBUTE_INTEGER, 0},
+	END_OF_RULES
+};
+
 static const AttributeRule point_cut_attributes[] = {
 	{"Activity", ATTRIBUTE_NAME, REQUIRED},
 	{"ActivityState", ATTRIBUTE_NAME, REQUIRED},
@@ -299,12 +330,14 @@ static const ElementRule element_rules[] = {
 	{"ConfigurationFile", 0,
 		"Workflow|" ASPECTS "|HomonymEntityLink|AccessControlRule|Profile",
 	no_attributes},
-	{"Workflow", 0, "Activity|Column", workflow_attributes},
+	{"Workflow", 0, "Activity|Column|Start", workflow_attributes},
 	{"Activity", 0, "Actor|Timeout|Transition", activity_attributes},
 	{"Actor", 0, NULL, actor_attributes},
 	{"Timeout", REFUSED, NULL, timeout_attributes},
 	{"Transition", 0, NULL, transition_attributes},
 	{"Column", 0, NULL, column_attributes},
+	{"Start", 0, "Set", start_attributes},
+	{"Set", 0, NULL, set_attributes},
 	{"Profile", 0, NULL, profile_attributes},
 	{"AddChangeAspect", 0, "PointCut", add_change_attributes},
 	{"AssertValueAspect", 0, "PointCut", assert_value_attributes},
@@ -314,7 +347,7 @@ static const ElementRule element_rules[] = {
 	{"InvokeWorkflowAspect", 0, "PointCut", invoke_workflow_attributes},
 	{"NotificationAspect", 0, "PointCut|Recipient", notification_attributes},
 	{"InvokeFunctionAspect", 0, "PointCut", invoke_function_attributes},
-	{"SeparationAspect", REFUSED, "PointCut", NULL},
+	{"SeparationAspect", 0, "PointCut", separation_attributes},
 	{"PointCut", 0, NULL, point_cut_attributes},
 	{"UnicityCheckRule", 0, NULL, unicity_check_attributes},
 	{"Recipient", 0, NULL, recipient_attributes},

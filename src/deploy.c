@@ -31,6 +31,7 @@
 #include "definition.h"
 #include "deploy.h"
 #include "idflow.h"
+#include "start.h"
 
 PG_FUNCTION_INFO_V1(idflow_deploy);
 PG_FUNCTION_INFO_V1(idflow_validate);
@@ -104,7 +105,10 @@ idflow_deploy(PG_FUNCTION_ARGS)
 	/* what is attached already goes on with what was deployed */
 	CommandCounterIncrement();
 	foreach(lc, def->workflows)
+	{
 		check_attached(((WorkflowDefinition *) lfirst(lc))->name);
+		starts_deployed(((WorkflowDefinition *) lfirst(lc))->name);
+	}
 
 	MemoryContextDelete(MemoryContextSwitchTo(oldcontext));
 

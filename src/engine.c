@@ -19,6 +19,7 @@
 #include "idflow.h"
 #include "job.h"
 #include "persist_into.h"
+#include "separation_review.h"
 #include "schedule.h"
 
 static void run_from(Request *req, int position, bool starts);
@@ -364,6 +365,20 @@ continue_with(Request *req, bool *starts)
 }
 
 /*
+ * Reviews that separation of duties asks for come before the activity at
+ * which the request goes on.
+ */
+static void
+review_further(Request *req, int reviews, int next)
+{
+	req->further_reviews = 0;
+	req->position = FURTHER_POSITION(reviews, next);
+	req->activity_state = request_activity(req)->template->initial_state;
+	if (step_allowed(req))
+		task_open(req);
+}
+
+/*
  * Go through the activities from a position on, until the request waits or
  * ends.  Where it starts there, it executes the first Action itself.
  */
@@ -378,6 +393,11 @@ run_from(Request *req, int position, bool starts)
 		Change	   *held_change = NULL;
 
 		starts = false;
+		if (req->further_reviews)
+		{
+			review_further(req, req->further_reviews, position);
+			return;
+		}
 		req->position = position;
 		activity = request_activity(req);
 		if (activity == NULL)
@@ -460,6 +480,18 @@ engine_leave(Request *req)
 		return;
 	}
 	aspects_run(req, req->activity_state, true);
+	if (FURTHER_REVIEWS(req->position))
+	{
+		int			left = FURTHER_REVIEWS(req->position);
+
+		left &= left - 1;
+		position = FURTHER_NEXT(req->position);
+		if (left)
+		{
+			review_further(req, left, position);
+			return;
+		}
+	}
 	run_from(req, position ? position : req->position + 1, false);
 }
 

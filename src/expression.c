@@ -359,3 +359,43 @@ expression_names(const char *expression, Workflow *wf, Request *req, Change *cha
 {
 	return evaluate(expression, EXPRESSION_NAMES, wf, req, change, what);
 }
+
+/*
+ * expression_over_table: what an expression over a table gives without a
+ * request and a row: new and old are null.  NULL for null and for the empty
+ * string.
+ */
+char *
+expression_over_table(const char *expression, Workflow *wf, Relation rel, const char *what)
+{
+	ExpressionContext context = {expression, what};
+	ErrorContextCallback callback;
+	MemoryContext cxt = CurrentMemoryContext;
+	Oid			deployer = deployer_role(wf);
+	Oid			rowtype = rel->rd_rel->reltype;
+	ParamListInfo params = makeParamList(NUM_PARAMS);
+	ExpressionEntry *entry;
+	UserSwitch	save;
+	int			nest;
+	List	   *result;
+
+	callback.callback = expression_error_context;
+	callback.arg = &context;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+
+	for (int id = 1; id <= NUM_PARAMS; id++)
+		set_param(params, id, id <= PARAM_OLD ? rowtype : id == PARAM_ID ? INT8OID :
+				  id == PARAM_ITERATION ? INT4OID : TEXTOID, (Datum) 0, true);
+	set_text_param(params, PARAM_WORKFLOW, wf->name);
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	entry = expression_entry(expression, EXPRESSION_NAMES, RelationGetRelid(rel), deployer);
+	nest = become_pinned(&save, deployer, SECURITY_RESTRICTED_OPERATION);
+	result = run_query(entry, params, deployer, cxt);
+	restore_pinned(&save, nest);
+	SPI_finish();
+	error_context_stack = callback.previous;
+	return result == NIL ? NULL : linitial(result);
+}

@@ -182,6 +182,7 @@ typedef struct Workflow
 								 * aspects, homonym links */
 	int			nactivities;
 	Activity   *activities;
+	List	   *further;		/* of Activity: see separation_review.c */
 } Workflow;
 
 extern Workflow *workflow_current(const char *name, bool missing_ok);
@@ -219,6 +220,8 @@ extern bool expression_bool(const char *expression, Workflow *wf, struct Request
 extern char *expression_text(const char *expression, Workflow *wf, struct Request *request,
 							 struct Change *change, const char *what);
 extern Oid	deployer_role(Workflow *wf);
+extern char *expression_over_table(const char *expression, Workflow *wf, Relation rel,
+								   const char *what);
 extern List *expression_names(const char *expression, Workflow *wf, struct Request *request,
 							  struct Change *change, const char *what);
 
@@ -292,6 +295,8 @@ typedef struct Change
 	List	   *context;		/* settings: name, value, name, value ... */
 	int64	   *held;			/* its keys in idflow.pending_key, by digest */
 	int			nheld;
+	Bitmapset  *stand_ins;		/* simulated: attribute numbers of columns whose
+								 * value stands for one that would be unique */
 	bool		stored;			/* has a row in idflow.change_data */
 
 	/* written before its approval; see persist_into.c */
@@ -368,6 +373,7 @@ typedef struct Request
 	bool		keys_free;		/* closed: its pending keys are to be dropped */
 	List	   *events;			/* of Event, not yet written */
 	List	   *trace;			/* of TraceStep, not yet written */
+	int			further_reviews;	/* to be had before it goes on, a bit for each */
 	List	   *notify_asked;	/* notifications for whom it asks next */
 	List	   *changes;		/* of Change */
 	bool		changes_loaded;

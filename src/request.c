@@ -25,6 +25,7 @@
 #include "idflow.h"
 #include "persist_into.h"
 #include "schedule.h"
+#include "simulate.h"
 #include "trace.h"
 
 PG_FUNCTION_INFO_V1(idflow_is_state);
@@ -177,6 +178,7 @@ request_create(const char *actor)
 	Request    *req = palloc0(sizeof(Request));
 
 	req->id = nextval_internal(extension_relid("request_id_seq"), false);
+	simulation_request_made(req->id);
 	req->state = "draft";
 	req->requester = pstrdup(actor);
 	set_parent(req);

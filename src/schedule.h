@@ -28,6 +28,9 @@ extern TimestampTz effective_run(Timer *timer);
 extern void expiry_set(Request *req);
 extern TimestampTz expiry_run(Timer *timer);
 
+/* start.c */
+extern TimestampTz start_run(Timer *timer);
+
 /* reverse.c */
 extern Request *reverse_make(Request *original, const char *requester, const char *role,
 							 List **moot);

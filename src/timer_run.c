@@ -36,6 +36,7 @@ static const struct
 }			kinds[] = {
 	{TIMER_EFFECTIVE, effective_run},
 	{TIMER_EXPIRY, expiry_run},
+	{TIMER_START, start_run},
 };
 
 static StorePlan select_due = {
@@ -71,7 +72,7 @@ static StorePlan move_timer = {
 static StorePlan fail_timer = {
 	"UPDATE idflow.timer SET attempts = attempts OPERATOR(pg_catalog.+) 1, error = $2,"
 	" due_at = pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+)"
-	"  '10 seconds'::pg_catalog.interval OPERATOR(pg_catalog.*) (1 OPERATOR(pg_catalog.<<) attempts),"
+	"  ('10 seconds'::pg_catalog.interval OPERATOR(pg_catalog.*) (1 OPERATOR(pg_catalog.<<) attempts)),"
 	" set_aside_at = CASE WHEN attempts OPERATOR(pg_catalog.+) 1 OPERATOR(pg_catalog.>=) $3"
 	"  THEN pg_catalog.clock_timestamp() END"
 	" WHERE id OPERATOR(pg_catalog.=) $1",

@@ -21,6 +21,7 @@
 
 #include "aspect.h"
 #include "homonym.h"
+#include "separation_review.h"
 
 typedef struct WorkflowById
 {
@@ -240,6 +241,7 @@ workflow_by_id(int64 id)
 	store_end(&save);
 	oldcxt = MemoryContextSwitchTo(TopMemoryContext);
 	aspects_index(wf);
+	further_index(wf);
 	homonyms_index(wf);
 	MemoryContextSwitchTo(oldcxt);
 
@@ -309,13 +311,14 @@ workflow_current(const char *name, bool missing_ok)
 }
 
 /*
- * workflow_activity: the activity at a position, NULL past the end.
+ * workflow_activity: the activity at a position, also of a further review;
+ * NULL past the end.
  */
 Activity *
 workflow_activity(Workflow *wf, int position)
 {
 	if (position < 1 || position > wf->nactivities)
-		return NULL;
+		return further_activity(wf, position);
 	return &wf->activities[position - 1];
 }
 
