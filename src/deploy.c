@@ -46,6 +46,59 @@ static void refuse_old_snapshot(const char *name);
 static HeapTuple same_newest_version(WorkflowDefinition *workflow);
 
 /*
+ * Warn where a ContinueWith leads to a workflow, or an activity of one, that
+ * is neither in the definition nor deployed.  It may come later: it is looked
+ * up when it is come to.
+ */
+static void
+check_called(Definition *def, ActivityDefinition *activity)
+{
+	ListCell   *lc;
+	char	   *name = NULL;
+	char	   *colon;
+	bool		found = false;
+	bool		found_activity = false;
+
+	foreach(lc, activity->options)
+		if (strcmp(((DefinitionOption *) lfirst(lc))->name, "ArgumentCalledWorkflow") == 0)
+			name = pstrdup(((DefinitionOption *) lfirst(lc))->value);
+	if (name == NULL)
+		return;
+	colon = strchr(name, ':');
+	if (colon)
+		*colon = '\0';
+	foreach(lc, def->workflows)
+	{
+		WorkflowDefinition *workflow = (WorkflowDefinition *) lfirst(lc);
+		ListCell   *la;
+
+		if (strcmp(workflow->name, name) != 0)
+			continue;
+		found = true;
+		foreach(la, workflow->activities)
+			found_activity |= colon != NULL &&
+				strcmp(((ActivityDefinition *) lfirst(la))->name, colon + 1) == 0;
+	}
+	if (!found)
+	{
+		Workflow   *workflow = workflow_current(name, true);
+
+		found = workflow != NULL;
+		found_activity = found && colon && workflow_activity_named(workflow, colon + 1) != NULL;
+	}
+	if (!found)
+		definition_warning(def, activity->line, "Activity",
+						   "Deploy it before a request comes there.",
+						   "activity \"%s\" goes on in workflow \"%s\", which does not exist",
+						   activity->name, name);
+	else if (colon && !found_activity)
+		definition_warning(def, activity->line, "Activity",
+						   "Name one of its activities.",
+						   "activity \"%s\" goes on at activity \"%s\", which workflow \"%s\" does not have",
+						   activity->name, colon + 1, name);
+}
+
+/*
  * What deploy and validate begin with: the result is set up, and the
  * definition, which is the first argument, xml or text, is read in a memory
  * context of its own, which becomes the current one.
@@ -54,6 +107,8 @@ static Definition *
 read_argument(FunctionCallInfo fcinfo)
 {
 	text	   *definition;
+	Definition *def;
+	ListCell   *lc;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
@@ -63,7 +118,15 @@ read_argument(FunctionCallInfo fcinfo)
 	MemoryContextSwitchTo(AllocSetContextCreate(CurrentMemoryContext, "idflow definition",
 												ALLOCSET_DEFAULT_SIZES));
 	definition = PG_GETARG_TEXT_PP(0);
-	return definition_read(VARDATA_ANY(definition), VARSIZE_ANY_EXHDR(definition));
+	def = definition_read(VARDATA_ANY(definition), VARSIZE_ANY_EXHDR(definition));
+	foreach(lc, def->workflows)
+	{
+		ListCell   *la;
+
+		foreach(la, ((WorkflowDefinition *) lfirst(lc))->activities)
+			check_called(def, (ActivityDefinition *) lfirst(la));
+	}
+	return def;
 }
 
 /*
