@@ -101,7 +101,7 @@ SELECT '<ConfigurationFile><Workflow Identifier="Bad" DisplayName_L1="Bad">
 SELECT a, v.line, v.element, v.message, v.hint FROM (VALUES
 	(1, 'Expression="Literal:x" SqlBuildExpression="SELECT 1" SqlCheckExpression="true"', ''), (2, 'SqlCheckExpression="true"', ''), (3, 'Expression="Literal:x"', ''),
 	(4, 'Expression="Literal:x"', '<UnicityCheckRule TargetEntityType="a"/><UnicityCheckRule TargetEntityType="a"/>'), (5, 'Expression="Literal:x"', '<UnicityCheckRule/>'),
-	(6, 'Expression="Literal:x" SqlCheckExpression="true" IterationsCount="-1"', ''), (7, 'Expression="Literal:x" SqlCheckExpression="true" SimulationExpression="Literal:y"', '')) x (n, a, r),
+	(6, 'Expression="Literal:x" SqlCheckExpression="true" IterationsCount="-1"', ''), (7, 'Expression="Literal:x" SqlCheckExpression="true" SimulationExpression="C#:y"', '')) x (n, a, r),
 	LATERAL idflow.validate(public.file(a, r)) v ORDER BY n;
 CREATE TABLE un.bad (id int PRIMARY KEY, x text);
 CREATE FUNCTION public.try(attributes text, rules text) RETURNS text LANGUAGE plpgsql AS $$

@@ -152,7 +152,6 @@ SELECT v.element, v.message, v.hint
                (22, '', '', '<Transition On="Declined" To="R"/>', ''),
                (23, '', '', '<Actor Profile="q" Approvals="1"/>', ''),
                (24, '', '', '</Activity><Column Name="salary" Show="Masked"/><Activity Identifier="C" DisplayName_L1="C" Template="ContinueWith" ArgumentCalledWorkflow="x">', ''),
-               (25, '', '', '</Activity><Activity Identifier="D" DisplayName_L1="D" Template="PersistOnlyResources" Into="table">', ''),
                (31, '', '', '', '<AddChangeAspect Identifier="a" Binding="is_draft" Expression="Literal:true"><PointCut Activity="w:R" ActivityState="Review-ReviewPending" Mode="Before"/></AddChangeAspect>'),
                (32, '', '', '', '<AssertValueAspect Identifier="a" Binding="b" Expression="SQL:true" Message_L1="m"/>'),
                (33, '', '', '', '<AssertValueRequiredAspect Identifier="a" Binding="b"/>'),

@@ -249,6 +249,57 @@ SELECT state, workflow, activity FROM idflow.request WHERE parent = :k1;
 SELECT idflow.approve(task) FROM idflow.inbox;
 \c - :me
 SELECT count(*) FROM ex.key;
+-- parents and children of one request: the last written goes first
+CREATE TABLE ex.team (id int PRIMARY KEY, name text);
+CREATE TABLE ex.member (team int REFERENCES ex.team, person text, since date, PRIMARY KEY (team, person));
+GRANT SELECT, INSERT, UPDATE, DELETE ON ex.team, ex.member TO ex_app;
+SELECT idflow.attach('Give', 'ex.team', '{INSERT,UPDATE,DELETE}');
+SELECT idflow.attach('Give', 'ex.member', '{INSERT,UPDATE,DELETE}');
+\c - ex_app
+BEGIN;
+SELECT idflow.begin_request('a team for a time', expires_at => '2100-01-01') AS m1 \gset
+INSERT INTO ex.team VALUES (1, 'night shift');
+INSERT INTO ex.member VALUES (1, 'ann'), (1, 'bob');
+COMMIT;
+SELECT idflow.submit(:m1);
+\c - ex_boss
+SELECT idflow.approve(task) FROM idflow.inbox WHERE request = :m1;
+-- a key that was changed is found as it was left
+\c - ex_app
+SET idflow.expires_at = '2100-01-01';
+UPDATE ex.member SET person = 'bobby' WHERE person = 'bob';
+SELECT idflow.last_request() AS m2 \gset
+\c - ex_boss
+SELECT idflow.approve(task) FROM idflow.inbox WHERE request = :m2;
+\c - :me
+SELECT * FROM ex.member ORDER BY person;
+CALL public.ends(:m2);
+SELECT idflow.run_due();
+SELECT * FROM ex.member ORDER BY person;
+CALL public.ends(:m1);
+SELECT idflow.run_due();
+SELECT state, changes FROM public.reverse(:m1);
+SELECT (SELECT count(*) FROM ex.team) AS teams, (SELECT count(*) FROM ex.member) AS members;
+-- a column that was dropped since is left out; a table that is gone keeps its timer's error
+\c - ex_app
+SET idflow.expires_at = '2100-01-01';
+INSERT INTO ex.team VALUES (2, 'day shift');
+SELECT idflow.last_request() AS m3 \gset
+INSERT INTO ex.team VALUES (3, 'late shift');
+SELECT idflow.last_request() AS m4 \gset
+\c - ex_boss
+SELECT idflow.approve(task) FROM idflow.inbox WHERE request IN (:m3, :m4);
+\c - :me
+ALTER TABLE ex.team DROP COLUMN name;
+CALL public.ends(:m3);
+SELECT idflow.run_due();
+SELECT state, changes FROM public.reverse(:m3);
+SELECT * FROM ex.team;
+DROP TABLE ex.member, ex.team;
+CALL public.ends(:m4);
+SELECT idflow.run_due();
+SELECT kind, attempts, error FROM idflow.timer WHERE request = :m4;
+DELETE FROM idflow.timer WHERE request = :m4;
 -- images that are purged
 \c - ex_app
 SET idflow.expires_at = '2100-01-01';

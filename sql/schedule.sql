@@ -246,6 +246,37 @@ SELECT idflow.approve(task) FROM idflow.inbox WHERE request = :f2;
 \c - :me
 SELECT id, login FROM sc.person WHERE id IN (3, 30) ORDER BY id;
 
+-- an insertion goes back to its reviewers, where the draft can be changed
+\c - sc_app
+INSERT INTO sc.person (id, login, note) VALUES (140, 'ivy', '2100-01-01');
+SELECT idflow.last_request() AS f3 \gset
+\c - sc_boss
+SELECT idflow.approve(task) FROM idflow.inbox WHERE request = :f3;
+\c - :me
+CALL public.others('INSERT INTO sc.person (id, login) VALUES (41, ''ivy'')');
+CALL public.comes(:f3);
+SELECT idflow.run_due();
+SELECT state FROM idflow.request WHERE id = :f3;
+\c - sc_app
+SELECT idflow.resolve(:f3, (SELECT id FROM idflow.change WHERE request = :f3), '{"login": "live"}');
+SELECT idflow.resolve(:f3, (SELECT id FROM idflow.change WHERE request = :f3), '{"nosuch": "draft"}');
+SELECT idflow.resolve(:f3, (SELECT id FROM idflow.change WHERE request = :f3), '{"login": "draft"}');
+\c - sc_boss
+SELECT idflow.save(task, '{"login": "ivy2", "note": "2020-01-01"}') FROM idflow.inbox WHERE request = :f3;
+\c - :me
+UPDATE idflow.request SET editors = '{}' WHERE id = :f3;
+\c - sc_boss
+SELECT idflow.approve(task) FROM idflow.inbox WHERE request = :f3;
+\c - :me
+SELECT id, login FROM sc.person WHERE id IN (41, 140) ORDER BY id;
+-- what is due is shown to those who see the request, and nobody else runs it
+SELECT count(*) > 0 AS any FROM idflow.timer;
+\c - sc_clerk
+SELECT count(*) FROM idflow.timer;
+SELECT idflow.run_due();
+SELECT idflow.run_timers(10);
+UPDATE idflow.timer SET due_at = now();
+
 -- ------------------------------------------------------ a conflict at the date
 \c - sc_app
 SET idflow.effective_at = '2100-01-01';

@@ -140,7 +140,7 @@ CREATE TABLE ve.verb AS SELECT * FROM (VALUES
 	(8, 'resolve(%r, %c, ''{"room": "draft"}'')', 'requester'), (9, 'resolve(%r, %c, ''{"room": "live"}'')', 'requester'),
 	(10, 'save(%t, ''{"room": "D4"}'')', 'task'), (11, 'approve(%t)', 'task'), (12, 'decline(%t)', 'task'), (13, 'refine(%t)', 'task'),
 	(14, 'delegate(%t, ''dick'')', 'task'), (15, 'execute(%t)', 'task'), (16, 'abort(%t)', 'task'), (17, 'claim(%t)', 'task'), (18, 'release(%t)', 'task'),
-	(19, 'add_candidate(%t, ''nina'')', 'admin'), (20, 'reassign(%t)', 'admin'), (21, 'undo(%r)', 'requester')) v (n, call, who);
+	(19, 'add_candidate(%t, ''nina'')', 'admin'), (20, 'reassign(%t)', 'admin'), (21, 'undo(%r)', 'requester'), (22, 'simulate(%r)', 'requester')) v (n, call, who);
 CREATE FUNCTION ve.try(state text, call text, who text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	r bigint := ve.lead(state);

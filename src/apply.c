@@ -23,6 +23,7 @@
 #include "column.h"
 #include "idflow.h"
 #include "notice.h"
+#include "persist_into.h"
 #include "subxact.h"
 
 /* Applies within applies, and whether the innermost is at its end. */
@@ -94,7 +95,9 @@ apply_change(Request *req, Change *change, HeapTuple *written, char **held_by, S
 			return APPLY_CONFLICT;
 		}
 	}
-	if (change->operation == CMD_UPDATE && change->new_image->n == 0)
+	if (change->operation == CMD_UPDATE && live && (change->resource || change_is_kept(change)))
+		merged = kept_update(change, merged ? merged : change->new_image, rel, live);
+	if (change->operation == CMD_UPDATE && (merged ? merged : change->new_image)->n == 0)
 	{
 		table_close(rel, NoLock);
 		return APPLY_DONE;
@@ -117,7 +120,13 @@ apply_change(Request *req, Change *change, HeapTuple *written, char **held_by, S
 	pass.live = live;
 	pass.all = trying;
 	pass.passed = req->passed;
-	if (req->workflow && !req->partway)
+	if (change->resource)
+	{
+		/* its own gates, for this row; what it has written it may take away */
+		pass.passed = change->gates;
+		pass.all |= change->operation == CMD_DELETE;
+	}
+	else if (req->workflow && !req->partway)
 		pass.passed = lappend(list_copy(req->passed), req->workflow->name);
 	current_pass = &pass;
 	PG_TRY();
@@ -141,6 +150,8 @@ apply_change(Request *req, Change *change, HeapTuple *written, char **held_by, S
 		not_written(req, change, rel);
 	else if (trying && change->operation != CMD_DELETE)
 		*written = written_row(req, rel);
+	else if (change->resource && change->operation != CMD_DELETE)
+		change->resource_row = written_row(req, rel);
 	else if (change->operation != CMD_DELETE)
 		check_written_row(req, written_as, rel, &dml, live, report);
 
@@ -424,6 +435,17 @@ apply_request(Request *req, char **held_by, Change **held_change, StringInfo rep
 	}
 	PG_END_TRY();
 	return outcome;
+}
+
+/*
+ * apply_resource: write a row before its approval, or take it away again.
+ */
+ApplyOutcome
+apply_resource(Request *req, Change *resource, char **held_by, StringInfo report)
+{
+	Change	   *held_change;
+
+	return apply_changes(req, list_make1(resource), NULL, held_by, &held_change, report);
 }
 
 /*

@@ -18,6 +18,8 @@ typedef enum ApplyOutcome
 
 extern ApplyOutcome apply_request(Request *req, char **held_by, Change **held_change,
 								  StringInfo report);
+extern ApplyOutcome apply_resource(Request *req, Change *resource, char **held_by,
+								   StringInfo report);
 extern int	apply_depth(void);
 extern void apply_check_utility(Node *statement);
 extern HeapTuple apply_try(Request *req, List *changes);

@@ -27,6 +27,7 @@
 
 #include "attach.h"
 #include "idflow.h"
+#include "persist_into.h"
 #include "schedule.h"
 
 #define SHOWN_REQUESTS	5		/* how many open requests detach names */
@@ -121,6 +122,7 @@ attach_workflow(const char *workflow, Oid relid, List *operations,
 	attach_check_columns(rel, operations, columns);
 	CheckTableNotInUse(rel, "attach");
 	workflow_fits(wf, rel);
+	persist_into_operations(wf, rel, operations);
 
 	relids = find_all_inheritors(relid, ShareRowExclusiveLock, NULL);
 
@@ -425,6 +427,7 @@ workflow_fits(Workflow *wf, Relation rel)
 		}
 	}
 	attach_elements(wf, rel, deployer);
+	persist_into_fits(wf, rel);
 }
 
 /* --------------------------------------------------------- idflow's tables */

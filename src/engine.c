@@ -18,6 +18,7 @@
 #include "homonym.h"
 #include "idflow.h"
 #include "job.h"
+#include "persist_into.h"
 #include "separation_review.h"
 #include "schedule.h"
 
@@ -253,6 +254,7 @@ persist(Request *req)
 				event->data = JsonbValueToJsonb(json_close(&state, WJB_END_OBJECT));
 			}
 			req->persisted = true;
+			resources_end(req);
 			expiry_set(req);
 			jobs_provision(req, request_activity(req));
 			leave_persists(req);
@@ -459,7 +461,11 @@ run_from(Request *req, int position, bool starts)
 			continue;
 		}
 		else
-			invoked(req, NULL);
+		{
+			Jsonb	   *data = persist_into(req, activity);
+
+			invoked(req, NULL)->data = data;
+		}
 		position = transition_target(req);
 		aspects_run(req, req->activity_state, true);
 		if (position == 0)

@@ -20,6 +20,7 @@
 #include "utils/snapmgr.h"
 
 #include "homonym.h"
+#include "simulate.h"
 
 /* so many are named in a message */
 #define NAMED_AT_MOST	10
@@ -192,7 +193,7 @@ homonyms_check(Request *req, Activity *activity)
 	request_event(req, req->acting, req->acting_via, "Homonyms",
 				  psprintf(ngettext("%d homonym found by link %s", "%d homonyms found by link %s", n),
 						   n, name))->data = event_data(name, rows, drafts);
-	if (setting_notice != NOTICE_OFF)
+	if (setting_notice != NOTICE_OFF && !simulating())
 		ereport(NOTICE,
 				(errmsg_plural("%d homonym found by link \"%s\"", "%d homonyms found by link \"%s\"",
 							   n, n, name),

@@ -295,7 +295,13 @@ typedef struct Change
 	List	   *context;		/* settings: name, value, name, value ... */
 	int64	   *held;			/* its keys in idflow.pending_key, by digest */
 	int			nheld;
+	Bitmapset  *stand_ins;		/* simulated: attribute numbers of columns whose
+								 * value stands for one that would be unique */
 	bool		stored;			/* has a row in idflow.change_data */
+
+	/* written before its approval; see persist_into.c */
+	bool		resource;
+	HeapTuple	resource_row;	/* the row that came of it */
 
 	/* the rows in the target's present shape, once row_load() has made them */
 	HeapTuple	old_row;		/* UPDATE, DELETE: as drafted upon */

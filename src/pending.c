@@ -442,7 +442,8 @@ pending_keys_add(Request *req, Change *change, Relation rel, TupleTableSlot *slo
 			continue;
 		}
 		info = BuildIndexInfo(index);
-		if (info->ii_ExclusionOps || !info->ii_ReadyForInserts || !index_is_touched(info, touched))
+		if (info->ii_ExclusionOps || !info->ii_ReadyForInserts || !index_is_touched(info, touched) ||
+			(change->stand_ins && index_is_touched(info, change->stand_ins)))
 		{
 			index_close(index, NoLock);
 			continue;

@@ -23,7 +23,9 @@
 #include "heapstore.h"
 #include "aspect.h"
 #include "idflow.h"
+#include "persist_into.h"
 #include "schedule.h"
+#include "simulate.h"
 #include "trace.h"
 
 PG_FUNCTION_INFO_V1(idflow_is_state);
@@ -176,6 +178,7 @@ request_create(const char *actor)
 	Request    *req = palloc0(sizeof(Request));
 
 	req->id = nextval_internal(extension_relid("request_id_seq"), false);
+	simulation_request_made(req->id);
 	req->state = "draft";
 	req->requester = pstrdup(actor);
 	set_parent(req);
@@ -403,6 +406,8 @@ request_event(Request *req, const char *actor, const char *via,
 void
 request_close(Request *req, const char *state)
 {
+	if (!req->persisted)
+		resources_end(req);
 	req->state = intern_state(req->persisted ? "committed" : state);
 	req->closed_at = GetCurrentTimestamp();
 	req->keys_free = req->nchanges > 0;

@@ -219,6 +219,17 @@ idflow_resolve(PG_FUNCTION_ARGS)
 		bool		found;
 		const char *base = image_value(change->old_image, position, &found);
 
+		/* an insertion that failed: to stay with the draft is to have it reviewed anew */
+		if (change->operation == CMD_INSERT)
+		{
+			if (strcmp(choice, "draft") != 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						 errmsg("an insertion can be resolved to \"draft\" only"),
+						 errhint("It is then reviewed again, where it can be saved or refined.")));
+			review = true;
+			continue;
+		}
 		if (!found)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

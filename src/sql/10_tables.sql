@@ -163,6 +163,21 @@ CREATE TABLE idflow.pending_key (
 	seq          int NOT NULL
 );
 
+/* Rows that an open request has written before its approval (Into), as they were written. */
+CREATE TABLE idflow.resource (
+	request      bigint NOT NULL,
+	seq          int NOT NULL,		-- of the change
+	target       regclass NOT NULL,
+	target_name  text NOT NULL,
+	layout       bigint NOT NULL,
+	key_columns  smallint[],
+	key          text[],
+	image        text[],
+	PRIMARY KEY (request, seq, target)
+);
+COMMENT ON TABLE idflow.resource IS
+'Rows that open requests have written before their approval, where an activity says Into: target and key say which, image how they were written, by the columns of the layout. For nobody but the library: images hide nothing.';
+
 -- ---------------------------------------------------------------------- tasks
 
 CREATE TABLE idflow.task (

@@ -51,7 +51,7 @@ COMMENT ON FUNCTION idflow.rebase(bigint) IS
 CREATE FUNCTION idflow.resolve(request bigint, change bigint, resolution jsonb) RETURNS text
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'idflow_resolve';
 COMMENT ON FUNCTION idflow.resolve(bigint, bigint, jsonb) IS
-'Ends a conflict column by column: {"column": "live" | "draft" | "base"}. live gives the column up, draft writes the drafted value over the present one, base puts the value back that the draft was based on; anything but live is reviewed again. Of a request in state failed, too. For the requester, the reviewers and idflow_admin. Errors: WF003, WF016 neither in conflict nor failed, 42501, 22023.';
+'Ends a conflict column by column: {"column": "live" | "draft" | "base"}. live gives the column up, draft writes the drafted value over the present one, base puts the value back that the draft was based on; anything but live is reviewed again. Of a request in state failed, too; an insertion then only to draft. For the requester, the reviewers and idflow_admin. Errors: WF003, WF016 neither in conflict nor failed, 42501, 22023.';
 
 CREATE FUNCTION idflow.bypass(reason text) RETURNS void
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'idflow_bypass';

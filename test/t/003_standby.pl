@@ -79,6 +79,8 @@ my %verbs = (
 	comment => "SELECT idflow.comment($open, 'hello')",
 	begin_request => 'SELECT idflow.begin_request()',
 	withdraw => "SELECT idflow.withdraw($open)",
+	simulate => "SELECT * FROM idflow.simulate($open)",
+	simulate_sql => q{SELECT * FROM idflow.simulate_sql('DELETE FROM hr.person')},
 );
 for my $verb (sort keys %verbs)
 {
