@@ -180,9 +180,9 @@ SELECT r.state, r.verb, r.result, t.to_state
 FROM ve.result r JOIN idflow.activity a ON a.name = split_part(r.state, ':', 1) AND a.workflow = (SELECT id FROM idflow.workflow WHERE name = 'Desk')
 LEFT JOIN idflow.activity_templates() t ON t.template = a.template AND t.state = split_part(r.state, ': ', 2) AND lower(t.verb) = r.verb
 WHERE r.who = 'task' AND r.verb NOT IN ('claim', 'release') AND ((t.verb IS NULL) <> (r.result = 'WF009') OR r.result ~ '^(WF00[1-8]|WF01|[0-9])');
--- Every verb on a task or a request is in it; what is about a request's jobs is in job.sql.
+-- Every verb on a task or a request is in it; what is about a request's jobs is in job.sql, and override in override.sql.
 SELECT p.proname FROM pg_proc p WHERE p.pronamespace = 'idflow'::regnamespace AND p.provolatile = 'v' AND p.proargnames[1] IN ('task', 'request')
-	AND p.proname NOT IN (SELECT split_part(call, '(', 1) FROM ve.verb) AND p.proname !~ 'job' ORDER BY 1;
+	AND p.proname NOT IN (SELECT split_part(call, '(', 1) FROM ve.verb) AND p.proname !~ 'job|^override$' ORDER BY 1;
 -- A closed request stays as it is: nothing but a comment and the purge of an aborted one gets through.
 SELECT state, verb, result FROM ve.result WHERE NOT waits AND result !~ '^(WF|42501|55000)' ORDER BY n, verb_n;
 -- What is closed holds no keys and asks nobody.

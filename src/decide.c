@@ -22,6 +22,7 @@
 
 #include "access.h"
 #include "decide.h"
+#include "deputy.h"
 #include "idflow.h"
 #include "reading.h"
 #include "separation.h"
@@ -38,8 +39,6 @@ PG_FUNCTION_INFO_V1(idflow_claim);
 PG_FUNCTION_INFO_V1(idflow_release);
 PG_FUNCTION_INFO_V1(idflow_approve_all);
 PG_FUNCTION_INFO_V1(idflow_decline_all);
-PG_FUNCTION_INFO_V1(idflow_add_candidate);
-PG_FUNCTION_INFO_V1(idflow_reassign);
 
 static StorePlan claim_task = {
 	"UPDATE idflow.task SET claimed_by = $2, claimed_at = $3 WHERE id OPERATOR(pg_catalog.=) $1",
@@ -130,7 +129,7 @@ task_verb_state(Request *req, const char *verb)
 static const char *
 require_authority(Request *req, const char *actor)
 {
-	const char *via = task_authority(req, actor);
+	const char *via = deputy_authority(req, actor, &req->acting_for);
 
 	if (via == NULL)
 		ereport(ERROR,
@@ -149,7 +148,7 @@ require_authority(Request *req, const char *actor)
 const char *
 require_authority_for(Request *req, const char *actor, const char *verb, const char **to)
 {
-	const char *via = task_authority(req, actor);
+	const char *via = deputy_authority(req, actor, &req->acting_for);
 
 	if (via == NULL && viewer_of(req->id) == VIEWER_NONE)
 		return require_authority(req, actor);
@@ -161,7 +160,7 @@ require_authority_for(Request *req, const char *actor, const char *verb, const c
 }
 
 /* Nobody approves what he requested, edited, or is the subject of. */
-static void
+void
 require_four_eyes(Request *req, const char *actor)
 {
 	const char *reason = NULL;
@@ -185,7 +184,8 @@ require_four_eyes(Request *req, const char *actor)
 static void
 refuse_foreign_claim(Request *req, int64 task, const char *claimed_by, const char *actor)
 {
-	if (claimed_by && strcmp(claimed_by, actor) != 0)
+	if (claimed_by && strcmp(claimed_by, actor) != 0 &&
+		(req->acting_for == NULL || strcmp(claimed_by, req->acting_for) != 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_WF_TASK_CLAIMED),
 				 errmsg("task " INT64_FORMAT " is claimed by \"%s\"", task, claimed_by),
@@ -269,7 +269,7 @@ task_act(int64 task, const char *verb, const char *comment, const char *to_actor
 	}
 	else
 	{
-		Vote		vote = {actor, via, verb, comment};
+		Vote		vote = {actor, req->acting_for, via, verb, comment};
 		bool		votes = activity->template->is_review && strcmp(verb, "Abort") != 0;
 
 		refuse_foreign_claim(req, task, task_close(req, to, votes ? &vote : NULL), actor);
@@ -361,14 +361,15 @@ idflow_claim(PG_FUNCTION_ARGS)
 	Request    *req = load_task(task);
 	const char *via = require_authority(req, actor);
 	char	   *claimant = task_claimant(task);
+	const char *behalf;
 
-	if (claimant && strcmp(claimant, actor) != 0 && task_authority(req, claimant) != NULL)
+	if (claimant && strcmp(claimant, actor) != 0 && deputy_authority(req, claimant, &behalf) != NULL)
 		refuse_foreign_claim(req, task, claimant, actor);
 	if (claimant == NULL || strcmp(claimant, actor) != 0)
 	{
 		store_claim(task, actor);
 		request_participant(req, actor, true);
-		request_event(req, actor, via, "Claim", NULL);
+		request_event(req, actor, via, "Claim", NULL)->on_behalf_of = req->acting_for;
 		request_write(req);
 	}
 	PG_RETURN_TEXT_P(cstring_to_text(req->state));
@@ -396,51 +397,6 @@ idflow_release(PG_FUNCTION_ARGS)
 		refuse_foreign_claim(req, task, claimant, actor);
 	store_claim(task, NULL);
 	request_event(req, actor, strcmp(claimant, actor) == 0 ? "claim" : "idflow_admin", "Release", NULL);
-	return request_done(req);
-}
-
-/*
- * idflow_add_candidate: somebody more may act on an open task; idflow_admin.
- */
-Datum
-idflow_add_candidate(PG_FUNCTION_ARGS)
-{
-	int64		task = int64_argument(fcinfo, 0, "task");
-	char	   *principal = text_argument(fcinfo, 1);
-	const char *actor = actor_name();
-	Request    *req;
-	Event	   *event;
-	StringInfoData data;
-
-	if (principal == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null", "principal")));
-	req = load_task(task);
-	task_add_candidate(req, principal);
-	event = request_event(req, actor, "idflow_admin", "AddCandidate", NULL);
-	initStringInfo(&data);
-	appendStringInfo(&data, "{\"task\": " INT64_FORMAT, task);
-	json_pair(&data, "principal", principal);
-	appendStringInfoChar(&data, '}');
-	event->data = json_from_text(data.data);
-	return request_done(req);
-}
-
-/*
- * idflow_reassign: find anew whom an open task asks; idflow_admin.
- */
-Datum
-idflow_reassign(PG_FUNCTION_ARGS)
-{
-	int64		task = int64_argument(fcinfo, 0, "task");
-	const char *actor = actor_name();
-	Request    *req = load_task(task);
-
-	req->acting = actor;
-	req->acting_via = "idflow_admin";
-	request_event(req, actor, "idflow_admin", "Reassign", NULL);
-	task_candidates_again(req);
 	return request_done(req);
 }
 

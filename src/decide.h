@@ -12,6 +12,8 @@ extern Request *load_task(int64 task);
 extern const char *require_authority_for(Request *req, const char *actor, const char *verb,
 										 const char **to);
 
+extern void require_four_eyes(Request *req, const char *actor);
+
 /* verbs.c */
 extern Request *load_request(int64 id);
 extern void refuse_applying(Request *req);

@@ -15,6 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "deputy.h"
 #include "idflow.h"
 #include "reading.h"
 #include "separation.h"
@@ -38,7 +39,7 @@ static StorePlan candidates_plan = {
 	" ELSE '{}' END,"
 	" ARRAY(SELECT v.principal FROM idflow.vote v WHERE v.request OPERATOR(pg_catalog.=) r.id"
 	" AND v.task OPERATOR(pg_catalog.=) c.task AND NOT v.superseded),"
-	" t.workflow_id, t.position, pg_catalog.split_part(t.activity_state, '-', 2)"
+	" t.workflow_id, t.position, pg_catalog.split_part(t.activity_state, '-', 2), r.workflow"
 	" FROM idflow.task t"
 	" JOIN idflow.request r ON r.task OPERATOR(pg_catalog.=) t.id"
 	" JOIN idflow.workflow w ON w.id OPERATOR(pg_catalog.=) t.workflow_id"
@@ -66,6 +67,7 @@ typedef struct Candidate
 	int64		workflow;
 	int			position;
 	char	   *state;			/* of the activity, short */
+	char	   *workflow_name;
 } Candidate;
 
 /* The candidates of a request, principals before profiles. */
@@ -94,6 +96,7 @@ candidates_of(int64 request)
 		candidate->workflow = spi_int64(row, 6);
 		candidate->position = spi_int32(row, 7);
 		candidate->state = spi_text(row, 8);
+		candidate->workflow_name = spi_text(row, 9);
 		candidates = lappend(candidates, candidate);
 	}
 	store_end(&save);
@@ -146,6 +149,7 @@ idflow_decider_rows(PG_FUNCTION_ARGS)
 	UserSwitch	save;
 	HTAB	   *seen;
 	HASHCTL		ctl = {0};
+	List	   *candidates;
 	ListCell   *lc;
 
 	InitMaterializedSRF(fcinfo, 0);
@@ -170,7 +174,8 @@ idflow_decider_rows(PG_FUNCTION_ARGS)
 	ctl.entrysize = 256;
 	ctl.hcxt = CurrentMemoryContext;
 	seen = hash_create("idflow deciders", 64, &ctl, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
-	foreach(lc, candidates_of(request))
+	candidates = candidates_of(request);
+	foreach(lc, candidates)
 	{
 		Candidate  *candidate = lfirst(lc);
 		char	   *via;
@@ -196,6 +201,43 @@ idflow_decider_rows(PG_FUNCTION_ARGS)
 			values[8] = BoolGetDatum(false);
 			nulls[0] = nulls[1] = nulls[2] = nulls[3] = nulls[8] = false;
 			tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+		}
+	}
+
+	/* after all who may themselves, those who stand in for them */
+	foreach(lc, candidates)
+	{
+		Candidate  *candidate = lfirst(lc);
+		char	   *via;
+		ListCell   *lp;
+
+		foreach(lp, principals_of(candidate, &via))
+		{
+			const char *principal = lfirst(lp);
+			ListCell   *ld;
+
+			if (strings_contain(candidate->barred, principal) || strings_contain(candidate->voted, principal))
+				continue;
+			foreach(ld, stand_ins(principal, false, candidate->workflow_name, candidate->barred, false))
+			{
+				const char *deputy = ((StandIn *) lfirst(ld))->principal;
+				Datum		values[DECIDER_COLUMNS] = {0};
+				bool		nulls[DECIDER_COLUMNS];
+				bool		found;
+
+				(void) hash_search(seen, deputy, HASH_ENTER, &found);
+				if (found || strings_contain(candidate->voted, deputy))
+					continue;
+				memset(nulls, true, sizeof(nulls));
+				values[0] = Int64GetDatum(candidate->task);
+				values[1] = CStringGetTextDatum(candidate->activity);
+				values[2] = CStringGetTextDatum(deputy);
+				values[3] = CStringGetTextDatum(psprintf("deputy, %s", via));
+				values[6] = CStringGetTextDatum(principal);
+				values[8] = BoolGetDatum(false);
+				nulls[0] = nulls[1] = nulls[2] = nulls[3] = nulls[6] = nulls[8] = false;
+				tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+			}
 		}
 	}
 	hash_destroy(seen);

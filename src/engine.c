@@ -393,6 +393,11 @@ run_from(Request *req, int position, bool starts)
 		Change	   *held_change = NULL;
 
 		starts = false;
+		if (req->further_reviews && req->overriding)
+		{
+			request_event(req, req->acting, req->acting_via, "Skip", "its further reviews are overridden");
+			req->further_reviews = 0;
+		}
 		if (req->further_reviews)
 		{
 			review_further(req, req->further_reviews, position);
@@ -412,6 +417,13 @@ run_from(Request *req, int position, bool starts)
 		{
 			request_event(req, req->acting, req->acting_via, "Skip",
 						  "its IfExpression is not true");
+			position++;
+			continue;
+		}
+
+		if (req->overriding && activity->template->is_interactive && !at_start)
+		{
+			request_event(req, req->acting, req->acting_via, "Skip", "the request is overridden");
 			position++;
 			continue;
 		}
@@ -486,7 +498,7 @@ engine_leave(Request *req)
 
 		left &= left - 1;
 		position = FURTHER_NEXT(req->position);
-		if (left)
+		if (left && !req->overriding)
 		{
 			review_further(req, left, position);
 			return;

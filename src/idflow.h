@@ -368,6 +368,8 @@ typedef struct Request
 	ItemPointerData tid;		/* where its row is */
 	const char *acting;			/* who moves it now; for events */
 	const char *acting_via;
+	const char *acting_for;		/* on whose behalf he does; NULL: his own */
+	bool		overriding;		/* an admin decides it: nobody is asked */
 	bool		is_new;
 	bool		marked;			/* waits without a task; see task_mark_waiting() */
 	bool		keys_free;		/* closed: its pending keys are to be dropped */
@@ -431,6 +433,7 @@ extern void task_ask_again(Request *req);
 typedef struct Vote
 {
 	const char *principal;
+	const char *on_behalf_of;	/* NULL: his own */
 	const char *via;
 	const char *vote;
 	const char *comment;

@@ -267,20 +267,13 @@ notification_run(Request *req, Aspect *aspect, Change *change)
 	write_to_all(req, aspect, change, recipients, copies);
 }
 
-/*
- * notify_asked: the request asks people now, by their candidate keys: write
- * what aspects have for them.
- */
-void
-notify_asked(Request *req, List *keys)
+/* The people whom candidate keys stand for. */
+static List *
+people_of_keys(List *keys)
 {
 	List	   *asked = NIL;
-	List	   *pending = req->notify_asked;
 	ListCell   *lc;
 
-	if (pending == NIL)
-		return;
-	req->notify_asked = NIL;
 	foreach(lc, keys)
 	{
 		const char *key = lfirst(lc);
@@ -290,6 +283,65 @@ notify_asked(Request *req, List *keys)
 		else if (strncmp(key, KEY_PROFILE, strlen(KEY_PROFILE)) == 0)
 			asked = add_all(asked, directory_holders(key + strlen(KEY_PROFILE)));
 	}
+	return asked;
+}
+
+/*
+ * notify_passed_over: an admin decides in place of those whom the open task
+ * asks, by their candidate keys: tell them, whatever the definition says.
+ */
+void
+notify_passed_over(Request *req, List *keys, const char *actor, const char *reason)
+{
+	Activity   *activity = request_activity(req);
+	char	   *subject = psprintf("Request " INT64_FORMAT " was overridden", req->id);
+	char	   *body = psprintf("%s decided it in your place: %s", actor, reason);
+	ListCell   *lc;
+
+	foreach(lc, people_of_keys(keys))
+	{
+		const char *principal = lfirst(lc);
+		char	   *email;
+		char	   *language;
+		Datum		values[12];
+		char		nulls[13] = "            ";
+		UserSwitch	save;
+
+		if (strcmp(principal, actor) == 0)
+			continue;
+		directory_person(principal, &email, &language);
+		values[0] = Int64GetDatum(req->id);
+		values[1] = CStringGetTextDatum("Override");
+		values[2] = text_datum(activity ? activity->name : NULL, &nulls[2]);
+		values[3] = text_datum(request_full_state(req), &nulls[3]);
+		values[4] = CStringGetTextDatum(principal);
+		values[5] = text_datum(email, &nulls[5]);
+		values[6] = BoolGetDatum(false);
+		values[7] = Int32GetDatum(language_number(principal));
+		values[8] = CStringGetTextDatum(subject);
+		values[9] = CStringGetTextDatum(body);
+		nulls[10] = nulls[11] = 'n';
+		store_begin(&save);
+		store_exec(&insert_notification, values, nulls, false);
+		store_end(&save);
+	}
+}
+
+/*
+ * notify_asked: the request asks people now, by their candidate keys: write
+ * what aspects have for them.
+ */
+void
+notify_asked(Request *req, List *keys)
+{
+	List	   *asked;
+	List	   *pending = req->notify_asked;
+	ListCell   *lc;
+
+	if (pending == NIL)
+		return;
+	req->notify_asked = NIL;
+	asked = people_of_keys(keys);
 	foreach(lc, pending)
 	{
 		Waiting    *waiting = (Waiting *) lfirst(lc);

@@ -6,5 +6,6 @@
 
 extern void notification_init(void);
 extern void notify_asked(Request *req, List *keys);
+extern void notify_passed_over(Request *req, List *keys, const char *actor, const char *reason);
 
 #endif

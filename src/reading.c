@@ -24,6 +24,7 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
+#include "deputy.h"
 #include "idflow.h"
 #include "reading.h"
 
@@ -41,19 +42,25 @@ idflow_visible(PG_FUNCTION_ARGS)
 		"SELECT r.id FROM idflow.request r WHERE r.requester OPERATOR(pg_catalog.=) $1"
 		" UNION SELECT r.id FROM idflow.request r WHERE r.subject OPERATOR(pg_catalog.=) $1"
 		" UNION SELECT c.request FROM idflow.candidate c WHERE c.key OPERATOR(pg_catalog.=) ANY ($2)"
+		" UNION SELECT c.request FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4)) d (key, workflow)"
+		" JOIN idflow.candidate c ON c.key OPERATOR(pg_catalog.=) d.key"
+		" JOIN idflow.request r ON r.id OPERATOR(pg_catalog.=) c.request"
+		" AND r.task OPERATOR(pg_catalog.=) c.task"
+		" AND (d.workflow IS NULL OR r.workflow OPERATOR(pg_catalog.=) d.workflow)"
 		" UNION SELECT v.request FROM idflow.vote v WHERE v.principal OPERATOR(pg_catalog.=) $1"
 		" UNION SELECT p.request FROM idflow.participant p WHERE p.principal OPERATOR(pg_catalog.=) $1",
-		2, {TEXTOID, TEXTARRAYOID}
+		4, {TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
 	};
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	bool		is_explicit;
 	char	   *actor = actor_lookup(&is_explicit);
-	Datum		values[2];
+	Datum		values[4];
 	UserSwitch	save;
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	values[0] = CStringGetTextDatum(actor);
 	values[1] = text_array_datum(actor_keys(actor));
+	deputy_key_arrays(actor, &values[2], &values[3]);
 
 	store_begin(&save);
 	(void) store_exec(&plan, values, NULL, true);
@@ -71,8 +78,16 @@ idflow_visible(PG_FUNCTION_ARGS)
 /*
  * What decides how much somebody may see of a request r: is it his own, has he
  * acted on it, does or did he decide it, may he act on it.  $2 is the actor,
- * $3 his keys.
+ * $3 his keys; $4 and $5 those of the people for whom he stands in, and the
+ * workflows in which he does.  Of his own request a deputy sees no more.
  */
+#define DEPUTY_ACTS \
+	"(r.requester OPERATOR(pg_catalog.<>) $2 AND r.subject IS DISTINCT FROM $2" \
+	" AND EXISTS (SELECT FROM ROWS FROM (pg_catalog.unnest($4), pg_catalog.unnest($5)) d (key, workflow)" \
+	" JOIN idflow.candidate c ON c.key OPERATOR(pg_catalog.=) d.key" \
+	" WHERE c.task OPERATOR(pg_catalog.=) r.task" \
+	" AND (d.workflow IS NULL OR d.workflow OPERATOR(pg_catalog.=) r.workflow)))"
+
 #define VIEWER_FLAGS \
 	"r.requester OPERATOR(pg_catalog.=) $2 OR coalesce(r.subject OPERATOR(pg_catalog.=) $2, false)," \
 	" EXISTS (SELECT FROM idflow.participant p WHERE p.request OPERATOR(pg_catalog.=) r.id" \
@@ -83,7 +98,7 @@ idflow_visible(PG_FUNCTION_ARGS)
 	" OR EXISTS (SELECT FROM idflow.vote v WHERE v.request OPERATOR(pg_catalog.=) r.id" \
 	" AND v.principal OPERATOR(pg_catalog.=) $2)," \
 	" EXISTS (SELECT FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) r.task" \
-	" AND c.key OPERATOR(pg_catalog.=) ANY ($3))"
+	" AND c.key OPERATOR(pg_catalog.=) ANY ($3)) OR " DEPUTY_ACTS
 
 /* The viewer that the flags at a column and the next three make. */
 static Viewer
@@ -113,11 +128,11 @@ viewer_of(int64 request)
 {
 	static StorePlan plan = {
 		"SELECT " VIEWER_FLAGS " FROM idflow.request r WHERE r.id OPERATOR(pg_catalog.=) $1",
-		3, {INT8OID, TEXTOID, TEXTARRAYOID}
+		5, {INT8OID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
 	};
 	bool		is_explicit;
 	char	   *actor;
-	Datum		values[3];
+	Datum		values[5];
 	UserSwitch	save;
 	Viewer		viewer = VIEWER_NONE;
 
@@ -128,6 +143,7 @@ viewer_of(int64 request)
 	values[0] = Int64GetDatum(request);
 	values[1] = CStringGetTextDatum(actor);
 	values[2] = text_array_datum(actor_keys(actor));
+	deputy_key_arrays(actor, &values[3], &values[4]);
 
 	store_begin(&save);
 	if (store_exec(&plan, values, NULL, true) > 0)
@@ -243,23 +259,23 @@ reading_open_changes(Oid relid, int64 request, bool unseen)
 		" JOIN idflow.change_data d ON d.request OPERATOR(pg_catalog.=) o.request"
 		" WHERE d.target OPERATOR(pg_catalog.=) $1 AND d.superseded IS NULL"
 		" ORDER BY r.id, d.seq",
-		3, {REGCLASSOID, TEXTOID, TEXTARRAYOID}
+		5, {REGCLASSOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
 	};
 	static StorePlan one_plan = {
 		"SELECT " CHANGE_COLUMNS ", r.id, " VIEWER_FLAGS
 		" FROM idflow.request r"
 		" JOIN idflow.change_data d ON d.request OPERATOR(pg_catalog.=) r.id"
-		" WHERE r.id OPERATOR(pg_catalog.=) $4"
+		" WHERE r.id OPERATOR(pg_catalog.=) $6"
 		" AND EXISTS (SELECT FROM idflow.candidate o WHERE o.request OPERATOR(pg_catalog.=) r.id)"
 		" AND d.target OPERATOR(pg_catalog.=) $1 AND d.superseded IS NULL"
 		" ORDER BY d.seq",
-		4, {REGCLASSOID, TEXTOID, TEXTARRAYOID, INT8OID}
+		6, {REGCLASSOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8OID}
 	};
 	MemoryContext caller = CurrentMemoryContext;
 	bool		auditor = role_is_auditor(GetUserId());
 	bool		is_explicit;
 	char	   *actor = actor_lookup(&is_explicit);
-	Datum		values[4];
+	Datum		values[6];
 	UserSwitch	save;
 	SPITupleTable *table;
 	uint64		n;
@@ -268,7 +284,8 @@ reading_open_changes(Oid relid, int64 request, bool unseen)
 	values[0] = ObjectIdGetDatum(relid);
 	values[1] = CStringGetTextDatum(actor);
 	values[2] = text_array_datum(actor_keys(actor));
-	values[3] = Int64GetDatum(request);
+	deputy_key_arrays(actor, &values[3], &values[4]);
+	values[5] = Int64GetDatum(request);
 
 	store_begin(&save);
 	n = store_exec(request ? &one_plan : &plan, values, NULL, true);

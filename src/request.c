@@ -389,6 +389,8 @@ request_event(Request *req, const char *actor, const char *via,
 	Activity   *activity = request_activity(req);
 
 	event->actor = actor;
+	if (actor == req->acting)
+		event->on_behalf_of = req->acting_for;
 	event->via = via;
 	event->activity = activity ? activity->name : NULL;
 	event->transition = transition;

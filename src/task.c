@@ -389,6 +389,7 @@ task_close(Request *req, const char *outcome, Vote *vote)
 		row_set(&row, VO_SEQ, Int32GetDatum(req->nevents + 1));
 		row_set(&row, VO_REQUEST, Int64GetDatum(req->id));
 		row_set_text(&row, VO_PRINCIPAL, vote->principal);
+		row_set_text(&row, VO_ON_BEHALF_OF, vote->on_behalf_of);
 		row_set_text(&row, VO_VIA, vote->via);
 		row_set_text(&row, VO_VOTE, vote->vote);
 		row_set_text(&row, VO_COMMENT, vote->comment);
@@ -567,4 +568,30 @@ task_authority(Request *req, const char *principal)
 	if (result == NULL && !anybody && role_is_admin(GetUserId()))
 		result = "idflow_admin";
 	return result;
+}
+
+/*
+ * task_asked_keys: the candidate keys of the open task.
+ */
+List *
+task_asked_keys(Request *req)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	Datum		values[1] = {Int64GetDatum(req->task)};
+	UserSwitch	save;
+	List	   *keys = NIL;
+	int			n;
+
+	store_begin(&save);
+	n = store_exec(&select_candidates, values, NULL, false);
+	for (int i = 0; i < n; i++)
+	{
+		char	   *key = spi_text(SPI_tuptable->vals[i], 1);
+		MemoryContext spicxt = MemoryContextSwitchTo(cxt);
+
+		keys = lappend(keys, pstrdup(key));
+		MemoryContextSwitchTo(spicxt);
+	}
+	store_end(&save);
+	return keys;
 }

@@ -22,6 +22,18 @@ CREATE FUNCTION idflow.my_keys() RETURNS text[]
 COMMENT ON FUNCTION idflow.my_keys() IS
 'Keys under which the present actor stands in idflow.candidate: u:name for himself, p:name for each profile that he holds. The inbox is read by them.';
 
+CREATE FUNCTION idflow.deputy_keys() RETURNS text[]
+	AS 'MODULE_PATHNAME', 'idflow_deputy_keys'
+	LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION idflow.deputy_keys() IS
+'Candidate keys of the people for whom the present actor stands in now, in whichever workflow.';
+
+CREATE FUNCTION idflow.stands_in_for(keys text[], workflow text, barred text[]) RETURNS text
+	AS 'MODULE_PATHNAME', 'idflow_stands_in_for'
+	LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 1000;
+COMMENT ON FUNCTION idflow.stands_in_for(text[], text, text[]) IS
+'For whom among a task''s candidate keys the present actor stands in, by no link through the barred ones; null for nobody. Part of idflow.inbox.';
+
 CREATE FUNCTION idflow.is_admin() RETURNS boolean
 	AS 'MODULE_PATHNAME', 'idflow_is_admin'
 	LANGUAGE C STABLE PARALLEL RESTRICTED;

@@ -127,8 +127,8 @@ CREATE VIEW idflow.inbox WITH (security_barrier) AS
 			THEN idflow.change_image(r.id, d.seq, 'key')	-- his sight is narrower
 			ELSE idflow.key_json(d.layout, d.key_columns, d.key) END AS key,
 		t.opened_at, t.due_at, t.claimed_by,
-		NULL::text AS on_behalf_of,
-		CASE WHEN pg_catalog.starts_with(m.key, 'a:') THEN 'idflow_admin'
+		b.on_behalf_of,
+		CASE WHEN m.own THEN '' ELSE 'deputy, ' END OPERATOR(pg_catalog.||) CASE WHEN pg_catalog.starts_with(m.key, 'a:') THEN 'idflow_admin'
 			WHEN pg_catalog.starts_with(m.key, 'p:')
 			THEN 'profile ' OPERATOR(pg_catalog.||) pg_catalog.substr(m.key, 3)
 			ELSE 'principal' END AS via,
@@ -146,10 +146,12 @@ CREATE VIEW idflow.inbox WITH (security_barrier) AS
 			idflow.separated(r.id, t.workflow_id, t.position, t.activity_state)) AS blocked,
 		r.revision
 	FROM (
-			SELECT DISTINCT ON (c.task) c.task, c.key
+			SELECT DISTINCT ON (c.task) c.task, c.key,
+				c.key OPERATOR(pg_catalog.=) ANY ((SELECT idflow.my_keys())::text[]) AS own
 			FROM idflow.candidate c
-			WHERE c.key OPERATOR(pg_catalog.=) ANY ((SELECT idflow.my_keys())::text[])
-			ORDER BY c.task, c.key COLLATE pg_catalog."C" DESC	-- u: before p: before a:
+			WHERE c.key OPERATOR(pg_catalog.=) ANY
+				((SELECT idflow.my_keys() OPERATOR(pg_catalog.||) idflow.deputy_keys())::text[])
+			ORDER BY c.task, own DESC, c.key COLLATE pg_catalog."C" DESC	-- u: before p: before a:
 		) m
 		JOIN idflow.task t ON t.id OPERATOR(pg_catalog.=) m.task
 		JOIN idflow.request r ON r.id OPERATOR(pg_catalog.=) t.request
@@ -159,13 +161,23 @@ CREATE VIEW idflow.inbox WITH (security_barrier) AS
 			FROM idflow.change_data c
 			WHERE c.request OPERATOR(pg_catalog.=) r.id AND c.superseded IS NULL
 			ORDER BY c.seq LIMIT 1) d ON true
+		CROSS JOIN LATERAL (
+			SELECT CASE WHEN NOT m.own THEN
+				idflow.stands_in_for(ARRAY(SELECT c.key FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) t.id),
+					r.workflow,
+					CASE WHEN coalesce(r.four_eyes, w.four_eyes)
+							AND pg_catalog.starts_with(t.activity_state, 'Review')
+						THEN pg_catalog.array_remove(ARRAY[r.requester, r.subject] OPERATOR(pg_catalog.||) r.editors, NULL)
+						ELSE '{}' END) END AS on_behalf_of) b
 	WHERE t.state OPERATOR(pg_catalog.=) 'open'
-		AND (t.claimed_by IS NULL OR t.claimed_by OPERATOR(pg_catalog.=) (SELECT idflow.actor()));
+		AND (m.own OR b.on_behalf_of IS NOT NULL)
+		AND (t.claimed_by IS NULL OR t.claimed_by OPERATOR(pg_catalog.=) (SELECT idflow.actor())
+			OR t.claimed_by OPERATOR(pg_catalog.=) b.on_behalf_of);
 GRANT SELECT ON idflow.inbox TO PUBLIC;
 COMMENT ON VIEW idflow.inbox IS
 'Open tasks that the present actor may act on, one row each, without those that somebody else has claimed. Members of idflow_admin also see the tasks that have no candidates.';
 COMMENT ON COLUMN idflow.inbox.target IS 'Table of the request''s first change; idflow.change has them all.';
-COMMENT ON COLUMN idflow.inbox.via IS 'By what right: principal (named himself), profile and its name, or idflow_admin.';
+COMMENT ON COLUMN idflow.inbox.via IS 'By what right: principal (named himself), profile and its name, or idflow_admin; with "deputy, " before it, that of the one in on_behalf_of.';
 COMMENT ON COLUMN idflow.inbox.verbs IS 'What may be done; each is a function of idflow, such as idflow.approve(task).';
 COMMENT ON COLUMN idflow.inbox.needed IS 'Approvals that the task needs.';
 COMMENT ON COLUMN idflow.inbox.given IS 'Votes that it has.';
