@@ -19,6 +19,7 @@
 #include "heapstore.h"
 #include "idflow.h"
 #include "task.h"
+#include "vote.h"
 
 static StorePlan select_candidates = {
 	"SELECT key, source FROM idflow.candidate WHERE task OPERATOR(pg_catalog.=) $1",
@@ -75,28 +76,22 @@ add_key(List *keys, const char *prefix, const char *name)
 }
 
 /*
- * candidate_rule_keys: the candidate keys that an activity's rules give now, each once; the admins'
- * where they give none.  An Action that names nobody is the requester's.
- * source receives how they are stored.
+ * candidate_keys: the candidate keys that an activity's Actors, or only one of
+ * them, and its access rules give now, each once; NIL where they give none.
  */
 List *
-candidate_rule_keys(Request *req, Activity *activity, const char **source)
+candidate_keys(Request *req, Activity *activity, ActorRule *only)
 {
 	List	   *keys = NIL;
 	ListCell   *lc;
 	ListCell   *ln;
 
-	*source = "Actor";
-	if (activity->actors == NIL && !access_restricts(req) &&
-		template_transition(activity->template, activity->template->initial_state, "Execute"))
-	{
-		*source = "Requester";
-		return list_make1(psprintf(KEY_PRINCIPAL "%s", req->requester));
-	}
 	foreach(lc, activity->actors)
 	{
 		ActorRule  *rule = lfirst(lc);
 
+		if (only && rule != only)
+			continue;
 		if (rule->profile)
 			keys = add_key(keys, KEY_PROFILE, rule->profile);
 		else if (rule->principal)
@@ -107,9 +102,33 @@ candidate_rule_keys(Request *req, Activity *activity, const char **source)
 	}
 	if (access_restricts(req))
 		keys = activity->actors != NIL && keys == NIL ? NIL : access_keys(req, keys);
-	if (keys == NIL)
-		keys = list_make1(KEY_ADMIN);
 	return keys;
+}
+
+/*
+ * candidate_rule_keys: whom the task at hand asks by the workflow's rules; the
+ * admins where those give nobody.  An Action that names nobody is the
+ * requester's.  source receives how they are stored.
+ */
+List *
+candidate_rule_keys(Request *req, Activity *activity, const char **source)
+{
+	List	   *keys;
+
+	*source = "Actor";
+	if (activity->actors == NIL && !access_restricts(req) &&
+		template_transition(activity->template, activity->template->initial_state, "Execute"))
+	{
+		*source = "Requester";
+		return list_make1(psprintf(KEY_PRINCIPAL "%s", req->requester));
+	}
+	if (no_actor_escalates(req, activity))
+	{
+		*source = SOURCE_ESCALATED;
+		return list_make1(psprintf(KEY_PROFILE "%s", element_value(activity->element, "EscalateTo")));
+	}
+	keys = candidate_keys(req, activity, NULL);
+	return keys ? keys : list_make1(KEY_ADMIN);
 }
 
 /*
@@ -159,6 +178,7 @@ task_authority(Request *req, const char *principal)
 	const char *result = NULL;
 	char	   *mine = psprintf(KEY_PRINCIPAL "%s", principal);
 	bool		anybody = false;
+	List	   *profiles = NIL;
 	bool		restricted = access_restricts(req);
 	const char *rule = restricted ? access_permits(req, principal) : NULL;
 
@@ -208,8 +228,19 @@ task_authority(Request *req, const char *principal)
 			result = pstrdup(source);
 			MemoryContextSwitchTo(spicxt);
 		}
+		if (strcmp(source, SOURCE_ESCALATED) == 0 &&
+			strncmp(key, KEY_PROFILE, strlen(KEY_PROFILE)) == 0)
+		{
+			MemoryContext spicxt = MemoryContextSwitchTo(cxt);
+
+			profiles = lappend(profiles, pstrdup(key + strlen(KEY_PROFILE)));
+			MemoryContextSwitchTo(spicxt);
+		}
 	}
 	store_end(&save);
+	foreach(lc, profiles)
+		if (result == NULL && directory_holds(principal, lfirst(lc)))
+			result = psprintf("escalated, profile %s", (char *) lfirst(lc));
 
 	/* where the workflow names nobody, or nobody is left, the admins decide */
 	if (result == NULL && !anybody && role_is_admin(GetUserId()))

@@ -55,4 +55,7 @@
 /* a date is not acceptable */
 #define ERRCODE_WF_DATE					MAKE_SQLSTATE('W','F','0','2','1')
 
+/* nobody can decide an activity, and its workflow refuses that */
+#define ERRCODE_WF_NO_ACTOR				MAKE_SQLSTATE('W','F','0','1','9')
+
 #endif							/* IDFLOW_ERRCODES_H */

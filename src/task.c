@@ -17,6 +17,7 @@
 #include "idflow.h"
 #include "notification.h"
 #include "task.h"
+#include "vote.h"
 
 /* Columns of idflow.task. */
 enum
@@ -33,7 +34,8 @@ enum
 	TK_CLOSED_AT,
 	TK_DUE_AT,
 	TK_CLAIMED_BY,
-	TK_CLAIMED_AT
+	TK_CLAIMED_AT,
+	TK_QUOTA
 };
 
 /* Columns of idflow.candidate. */
@@ -89,6 +91,11 @@ static StorePlan move_task = {
 	2, {INT8OID, TEXTOID}
 };
 
+static StorePlan update_quota = {
+	"UPDATE idflow.task SET quota = $2 WHERE id OPERATOR(pg_catalog.=) $1",
+	2, {INT8OID, JSONBOID}
+};
+
 static StorePlan void_votes = {
 	"UPDATE idflow.vote SET superseded = true"
 	" WHERE request OPERATOR(pg_catalog.=) $1 AND task OPERATOR(pg_catalog.=) $2 AND NOT superseded",
@@ -127,6 +134,18 @@ drop_candidates(int64 task, const char *source)
 	values[1] = CStringGetTextDatum(source);
 	store_begin(&save);
 	store_exec(&delete_candidates, values, NULL, false);
+	store_end(&save);
+}
+
+/* What the open task keeps of its quota is made anew. */
+static void
+store_quota(Request *req, Jsonb *quota)
+{
+	Datum		values[2] = {Int64GetDatum(req->task), quota ? JsonbPGetDatum(quota) : (Datum) 0};
+	UserSwitch	save;
+
+	store_begin(&save);
+	store_exec(&update_quota, values, quota ? NULL : " n", false);
 	store_end(&save);
 }
 
@@ -206,6 +225,7 @@ task_open(Request *req)
 	Activity   *activity = request_activity(req);
 	const char *source;
 	List	   *keys = candidate_rule_keys(req, activity, &source);
+	Jsonb	   *quota = vote_open(req, activity);
 	StoreRow	row;
 	ListCell   *lc;
 
@@ -219,6 +239,8 @@ task_open(Request *req)
 	row_set_text(&row, TK_ACTIVITY_STATE, request_full_state(req));
 	row_set_text(&row, TK_STATE, "open");
 	row_set(&row, TK_OPENED_AT, TimestampTzGetDatum(GetCurrentTimestamp()));
+	if (quota)
+		row_set(&row, TK_QUOTA, JsonbPGetDatum(quota));
 	store_insert(&task_table, &row);
 
 	row_clear(&row);
@@ -266,8 +288,35 @@ task_candidates_again(Request *req)
 	keys = candidate_rule_keys(req, activity, &source);
 	drop_candidates(req->task, "Actor");
 	drop_candidates(req->task, "Requester");
+	drop_candidates(req->task, SOURCE_ESCALATED);
 	store_candidates(req, keys, source);
 	record_candidates(req, activity, keys);
+	if (activity->has_quota)
+		store_quota(req, vote_open(req, activity));
+}
+
+/*
+ * task_store_vote: keep a vote on the open task.
+ */
+void
+task_store_vote(Request *req, Vote *vote)
+{
+	StoreRow	row;
+
+	row_clear(&row);
+	row_set(&row, VO_TASK, Int64GetDatum(req->task));
+	/* events only grow, so their number serves as the vote's */
+	row_set(&row, VO_SEQ, Int32GetDatum(req->nevents + 1));
+	row_set(&row, VO_REQUEST, Int64GetDatum(req->id));
+	row_set_text(&row, VO_PRINCIPAL, vote->principal);
+	row_set_text(&row, VO_ON_BEHALF_OF, vote->on_behalf_of);
+	row_set_text(&row, VO_VIA, vote->via);
+	row_set_text(&row, VO_VOTE, vote->vote);
+	row_set_text(&row, VO_COMMENT, vote->comment);
+	row_set(&row, VO_VOTED_AT, TimestampTzGetDatum(GetCurrentTimestamp()));
+	row_set(&row, VO_REVISION, Int32GetDatum(req->revision));
+	row_set(&row, VO_SUPERSEDED, BoolGetDatum(false));
+	store_insert(&vote_table, &row);
 }
 
 /*
@@ -285,22 +334,7 @@ task_close(Request *req, const char *outcome, Vote *vote)
 	if (req->task == 0)
 		return NULL;
 	if (vote)
-	{
-		row_clear(&row);
-		row_set(&row, VO_TASK, Int64GetDatum(req->task));
-		/* events only grow, so their number serves as the vote's */
-		row_set(&row, VO_SEQ, Int32GetDatum(req->nevents + 1));
-		row_set(&row, VO_REQUEST, Int64GetDatum(req->id));
-		row_set_text(&row, VO_PRINCIPAL, vote->principal);
-		row_set_text(&row, VO_ON_BEHALF_OF, vote->on_behalf_of);
-		row_set_text(&row, VO_VIA, vote->via);
-		row_set_text(&row, VO_VOTE, vote->vote);
-		row_set_text(&row, VO_COMMENT, vote->comment);
-		row_set(&row, VO_VOTED_AT, now);
-		row_set(&row, VO_REVISION, Int32GetDatum(req->revision));
-		row_set(&row, VO_SUPERSEDED, BoolGetDatum(false));
-		store_insert(&vote_table, &row);
-	}
+		task_store_vote(req, vote);
 	tid = req->task_tid;
 	if (!store_fetch_again(&task_table, req->task, &row, &tid))
 		elog(ERROR, "task " INT64_FORMAT " is gone", req->task);
