@@ -32,6 +32,7 @@
 #include "notice.h"
 #include "session.h"
 #include "wrapper.h"
+#include "worker.h"
 
 PG_MODULE_MAGIC;
 
@@ -442,6 +443,7 @@ _PG_init(void)
 	definition_init();
 	language_init();
 	notification_init();
+	worker_init();
 	MarkGUCPrefixReserved("idflow");
 
 	prev_executor_start = ExecutorStart_hook;

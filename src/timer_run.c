@@ -40,10 +40,11 @@ static const struct
 };
 
 static StorePlan select_due = {
-	"SELECT id, request FROM idflow.timer"
+	"SELECT id, request, due_at FROM idflow.timer"
 	" WHERE due_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp() AND set_aside_at IS NULL"
+	" AND ROW(due_at, id) OPERATOR(pg_catalog.>) ROW($2, $3)"
 	" ORDER BY due_at, id LIMIT $1",
-	1, {INT4OID}
+	3, {INT4OID, TIMESTAMPTZOID, INT8OID}
 };
 
 static StorePlan lock_request = {
@@ -174,59 +175,96 @@ attempt(Timer *timer)
 				  Int32GetDatum(MAX_ATTEMPTS));
 }
 
+/* A timer that is due, as it was found. */
+typedef struct Due
+{
+	int64		id;
+	int64		request;
+	TimestampTz due_at;
+} Due;
+
+/* The next timers that are due, after the last one that was looked at. */
+static Due *
+find_due(int max, const Due *last, int *n)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	Datum		values[3] = {Int32GetDatum(max), TimestampTzGetDatum(last->due_at), Int64GetDatum(last->id)};
+	UserSwitch	save;
+	Due		   *due;
+
+	store_begin(&save);
+	*n = store_exec(&select_due, values, NULL, false);
+	due = MemoryContextAlloc(cxt, Max(*n, 1) * sizeof(Due));
+	for (int i = 0; i < *n; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+		bool		isnull;
+
+		due[i].id = spi_int64(row, 1);
+		due[i].request = spi_int64(row, 2);
+		due[i].due_at = DatumGetTimestampTz(spi_datum(row, 3, &isnull));
+	}
+	store_end(&save);
+	return due;
+}
+
+/* Run a timer, unless somebody else is at it; returns whether it was run. */
+static bool
+run_one(Due *due)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	Timer	   *volatile timer = NULL;
+	SubXact		sub;
+
+	subxact_begin(&sub);
+	PG_TRY();
+	{
+		timer = take(due->id, due->request);
+		if (timer)
+			attempt(timer);
+		subxact_commit(&sub);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(cxt);
+		subxact_rethrow(&sub);
+	}
+	PG_END_TRY();
+	return timer != NULL;
+}
+
 /*
  * idflow_run_timers: run at most so many of the timers that are due; returns
- * how many were.
+ * how many were.  Those that somebody else is at, or whose request is locked,
+ * are left alone, and don't keep those behind them from running.
  */
 Datum
 idflow_run_timers(PG_FUNCTION_ARGS)
 {
-	Datum		values[1] = {Int32GetDatum(Max(PG_GETARG_INT32(0), 0))};
+	int			max = PG_GETARG_INT32(0);
 	MemoryContext cxt = CurrentMemoryContext;
 	MemoryContext each = AllocSetContextCreate(cxt, "idflow timer", ALLOCSET_DEFAULT_SIZES);
-	int64	   *ids;
-	int64	   *requests;
-	UserSwitch	save;
-	int			n;
+	Due			last = {0, 0, DT_NOBEGIN};
 	int			count = 0;
 
-	store_begin(&save);
-	n = store_exec(&select_due, values, NULL, false);
-	ids = MemoryContextAlloc(cxt, Max(n, 1) * sizeof(int64));
-	requests = MemoryContextAlloc(cxt, Max(n, 1) * sizeof(int64));
-	for (int i = 0; i < n; i++)
+	while (count < max)
 	{
-		ids[i] = spi_int64(SPI_tuptable->vals[i], 1);
-		requests[i] = spi_int64(SPI_tuptable->vals[i], 2);
-	}
-	store_end(&save);
+		int			n;
+		Due		   *due = find_due(max - count, &last, &n);
 
-	for (int i = 0; i < n; i++)
-	{
-		Timer	   *timer;
-		SubXact		sub;
-
-		CHECK_FOR_INTERRUPTS();
-		MemoryContextSwitchTo(each);
-		subxact_begin(&sub);
-		PG_TRY();
+		if (n == 0)
+			break;
+		last = due[n - 1];
+		for (int i = 0; i < n; i++)
 		{
-			timer = take(ids[i], requests[i]);
-			if (timer)
-			{
-				attempt(timer);
+			CHECK_FOR_INTERRUPTS();
+			MemoryContextSwitchTo(each);
+			if (run_one(&due[i]))
 				count++;
-			}
-			subxact_commit(&sub);
-		}
-		PG_CATCH();
-		{
 			MemoryContextSwitchTo(cxt);
-			subxact_rethrow(&sub);
+			MemoryContextReset(each);
 		}
-		PG_END_TRY();
-		MemoryContextSwitchTo(cxt);
-		MemoryContextReset(each);
+		pfree(due);
 	}
 	PG_RETURN_INT32(count);
 }

@@ -279,6 +279,7 @@ BEGIN
 	IF NOT full_view THEN
 		RETURN QUERY SELECT 'request'::text, 'info'::text, 'Only idflow_admin and idflow_auditor see the numbers.'::text, NULL::text;
 		RETURN QUERY SELECT 'task'::text, 'info'::text, 'Only idflow_admin and idflow_auditor see the numbers.'::text, NULL::text;
+		RETURN QUERY SELECT 'timer'::text, 'info'::text, 'Only idflow_admin and idflow_auditor see the numbers.'::text, NULL::text;
 		RETURN;
 	END IF;
 
@@ -306,6 +307,24 @@ BEGIN
 		HAVING count(*) > 0;
 	IF NOT FOUND THEN
 		RETURN QUERY SELECT 'task'::text, 'ok'::text, 'Every open task has somebody who can decide it.'::text, NULL::text;
+	END IF;
+
+	RETURN QUERY
+		SELECT 'timer'::text, 'warning'::text,
+			   format('Timers that failed and were set aside: %s; the oldest is %s: %s.', count(*), min(t.id), (array_agg(t.error ORDER BY t.id))[1]),
+			   'Remove the cause, then call idflow.retry_timer().'::text
+		FROM idflow.timer t
+		WHERE t.set_aside_at IS NOT NULL
+		HAVING count(*) > 0
+		UNION ALL
+		SELECT 'timer'::text, 'warning'::text,
+			   format('Timers that are overdue by more than five minutes: %s.', count(*)),
+			   'Something has to call idflow.run_due(): the worker (idflow.databases, idflow.worker_role) or a scheduler such as pg_cron.'::text
+		FROM idflow.timer t
+		WHERE t.set_aside_at IS NULL AND t.due_at < statement_timestamp() - interval '5 min'
+		HAVING count(*) > 0;
+	IF NOT FOUND THEN
+		RETURN QUERY SELECT 'timer'::text, 'ok'::text, 'No timer is overdue or was set aside.'::text, NULL::text;
 	END IF;
 END
 $$;
