@@ -54,5 +54,7 @@
 
 /* a date is not acceptable */
 #define ERRCODE_WF_DATE					MAKE_SQLSTATE('W','F','0','2','1')
+/* an access review refuses */
+#define ERRCODE_WF_CAMPAIGN				MAKE_SQLSTATE('W','F','0','2','2')
 
 #endif							/* IDFLOW_ERRCODES_H */
