@@ -78,17 +78,17 @@ COMMENT ON COLUMN idflow.campaign_vote.reviewer IS 'The key of campaign_item.rev
 
 -- ------------------------------------------------------------ who sees what
 
-CREATE FUNCTION idflow.my_campaigns(asked boolean) RETURNS SETOF bigint
+CREATE FUNCTION idflow.my_campaigns(as_reviewer boolean) RETURNS SETOF bigint
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT c.id FROM idflow.campaign c WHERE c.starter = idflow.actor()
 	UNION
 	SELECT i.campaign FROM idflow.campaign_item i
-	WHERE asked AND i.asked && (SELECT pg_catalog.array_agg(k) FROM pg_catalog.unnest(idflow.my_keys() || idflow.deputy_keys()) k
+	WHERE as_reviewer AND i.asked && (SELECT pg_catalog.array_agg(k) FROM pg_catalog.unnest(idflow.my_keys() || idflow.deputy_keys()) k
 								WHERE NOT pg_catalog.starts_with(k, 'a:'))
 $$;
 COMMENT ON FUNCTION idflow.my_campaigns(boolean) IS
-'Campaigns that the present actor has started; with asked, also those that ask or have asked him. For policies.';
+'Campaigns that the present actor has started; with as_reviewer, also those that ask or have asked him. For policies.';
 
 ALTER TABLE idflow.campaign ENABLE ROW LEVEL SECURITY;
 ALTER TABLE idflow.campaign_item ENABLE ROW LEVEL SECURITY;
@@ -167,15 +167,15 @@ AS $$
 	WITH manager AS MATERIALIZED (
 		SELECT DISTINCT d.principal, d.manager FROM idflow.directory_rows() d WHERE d.manager <> ''
 	), asked AS (
-		SELECT i.seq, array_agg(DISTINCT 'u:' || m.manager) FILTER (WHERE m.manager IS DISTINCT FROM i.subject) AS managers
+		SELECT i.seq, array_agg(DISTINCT 'u:' || m.manager) FILTER (WHERE m.manager <> coalesce(i.subject, '')) AS managers
 		FROM idflow.campaign_item i,
 			unnest(CASE WHEN i.reviewers = '{}' THEN ARRAY['u:' || i.subject] ELSE i.reviewers END) r
 			LEFT JOIN manager m ON r = 'u:' || m.principal
 		WHERE i.campaign = $1 AND i.seq = ANY ($2) GROUP BY i.seq
 	)
 	UPDATE idflow.campaign_item i SET state = $3,
-		reviewers = coalesce(array_remove(a.managers, NULL), ARRAY['a:idflow_admin']),
-		asked = i.asked || coalesce(array_remove(a.managers, NULL), ARRAY['a:idflow_admin'])
+		reviewers = coalesce(a.managers, ARRAY['a:idflow_admin']),
+		asked = i.asked || coalesce(a.managers, ARRAY['a:idflow_admin'])
 	FROM asked a
 	WHERE i.campaign = $1 AND i.seq = a.seq
 $$;
