@@ -306,11 +306,12 @@ BEGIN
 		UNION ALL SELECT 'a:idflow_admin' WHERE pg_has_role(idflow.outer_role(), 'idflow_admin', 'USAGE'));
 	sorted := ARRAY(SELECT DISTINCT n FROM unnest(items) n WHERE n IS NOT NULL ORDER BY n);
 
+	-- IS TRUE: not by the index on asked, which may have all items of a profile
 	FOR at IN 1 .. cardinality(sorted) BY 1000 LOOP
 		part := sorted[at : at + 999];
 		WITH locked AS MATERIALIZED (
 			SELECT x.key, x.reviewers FROM idflow.campaign_item x
-			WHERE x.campaign = c.id AND x.seq = ANY (part) AND x.asked && (own || others)
+			WHERE x.campaign = c.id AND x.seq = ANY (part) AND (x.asked && (own || others)) IS TRUE
 				AND x.state = ANY ('{open,escalated}')
 			ORDER BY x.seq FOR UPDATE
 		)
@@ -319,7 +320,7 @@ BEGIN
 		FOR i IN
 			SELECT n.seq AS asked_for, x.*, l.digest AS live_digest, l."row" AS live_row
 			FROM unnest(part) n (seq)
-				LEFT JOIN idflow.campaign_item x ON x.campaign = c.id AND x.seq = n.seq AND x.asked && (own || others)
+				LEFT JOIN idflow.campaign_item x ON x.campaign = c.id AND x.seq = n.seq AND (x.asked && (own || others)) IS TRUE
 				LEFT JOIN jsonb_to_recordset(live) l (key jsonb, digest text, "row" jsonb) ON l.key = x.key
 			ORDER BY n.seq
 		LOOP
