@@ -289,7 +289,8 @@ DECLARE
 	sorted bigint[];
 	part bigint[];
 	live jsonb;
-	i record;
+	i idflow.campaign_item;
+	row_now jsonb;
 	voices text[];
 	behalf text;
 	outcome text;
@@ -316,15 +317,12 @@ BEGIN
 			ORDER BY x.seq FOR UPDATE
 		)
 		SELECT idflow.campaign_rows(c.id, jsonb_agg(l.key)) INTO live FROM locked l HAVING count(*) > 0;
+		SELECT jsonb_object_agg(l ->> 'key', l) INTO live FROM jsonb_array_elements(live) l;
 
-		FOR i IN
-			SELECT n.seq AS asked_for, x.*, l.digest AS live_digest, l."row" AS live_row
-			FROM unnest(part) n (seq)
-				LEFT JOIN idflow.campaign_item x ON x.campaign = c.id AND x.seq = n.seq AND (x.asked && (own || others)) IS TRUE
-				LEFT JOIN jsonb_to_recordset(live) l (key jsonb, digest text, "row" jsonb) ON l.key = x.key
-			ORDER BY n.seq
-		LOOP
-			item := i.asked_for;
+		FOREACH item IN ARRAY part LOOP
+			SELECT * INTO i FROM idflow.campaign_item x
+			WHERE x.campaign = c.id AND x.seq = item AND (x.asked && (own || others)) IS TRUE;
+			row_now := live -> i.key::text;
 			state := i.state;
 			request := i.request;
 			code := NULL;
@@ -350,15 +348,15 @@ BEGIN
 			ELSIF i.state <> ALL ('{open,escalated}') THEN
 				code := 'WF022';
 				why := format('item %s is decided already: %s', item, i.state);
-			ELSIF i.live_digest IS NULL THEN
+			ELSIF row_now IS NULL THEN
 				state := 'gone';
 				why := 'the row is gone';
 				UPDATE idflow.campaign_item x SET state = 'gone', decided_at = clock_timestamp(), decided_by = 'vote'
 				WHERE x.campaign = c.id AND x.seq = i.seq;
-			ELSIF i.live_digest <> i.digest THEN
+			ELSIF row_now ->> 'digest' <> i.digest THEN
 				code := '40001';
 				why := format('the row of item %s has changed: look at it again', item);
-				UPDATE idflow.campaign_item x SET digest = i.live_digest, "row" = i.live_row, revision = x.revision + 1
+				UPDATE idflow.campaign_item x SET digest = row_now ->> 'digest', "row" = row_now -> 'row', revision = x.revision + 1
 				WHERE x.campaign = c.id AND x.seq = i.seq;
 				UPDATE idflow.campaign_vote v SET superseded = true
 				WHERE v.campaign = c.id AND v.seq = i.seq AND NOT v.superseded;
