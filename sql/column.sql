@@ -51,7 +51,7 @@ SELECT idflow.attach('Account', 'co.account', '{INSERT,UPDATE,DELETE}');
 -- ------------------------------------------------------------------- who sees
 \c - co_app
 SET idflow.notice = off;
-INSERT INTO co.account (id, login, hash, pin, phone, token) VALUES (1, 'one', 's3cret-hash', 4711, 's3cret-phone', 's3cret-token');
+INSERT INTO co.account (id, login, hash, pin, phone, token) VALUES (1, 'one', 's3cret-hash', 471147114, 's3cret-phone', 's3cret-token');
 -- not the requester
 SELECT new_row FROM idflow.change;
 SELECT column_name, label, base, live, draft FROM idflow.change_diff;
@@ -84,15 +84,15 @@ BEGIN
 END $$;
 \c - co_app
 SET idflow.notice = off;
-UPDATE co.account SET hash = 's3cret-2', pin = 4712, phone = 's3cret-phone-2', note = 'n' WHERE id = 1;
+UPDATE co.account SET hash = 's3cret-2', pin = 471147115, phone = 's3cret-phone-2', note = 'n' WHERE id = 1;
 DELETE FROM co.account WHERE id = 1;
 SELECT new_row, old_row FROM idflow.change c JOIN idflow.request r ON r.id = c.request WHERE r.state = 'open' ORDER BY c.id;
 SELECT operation, column_name, base, live, draft FROM idflow.change_diff d JOIN idflow.request r ON r.id = d.request WHERE r.state = 'open' ORDER BY change, column_name;
-SELECT public.leaks('s3cret'), public.leaks('471');
+SELECT public.leaks('s3cret'), public.leaks('471147');
 \c - co_boss
-SELECT public.leaks('s3cret'), public.leaks('471');
+SELECT public.leaks('s3cret'), public.leaks('471147');
 \c - co_admin
-SELECT public.leaks('s3cret'), public.leaks('471');
+SELECT public.leaks('s3cret'), public.leaks('471147');
 -- the superuser reads tables
 \c - :me
 SELECT public.leaks('s3cret');

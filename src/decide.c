@@ -28,6 +28,7 @@
 #include "separation.h"
 #include "subxact.h"
 #include "task.h"
+#include "vote.h"
 
 PG_FUNCTION_INFO_V1(idflow_approve);
 PG_FUNCTION_INFO_V1(idflow_decline);
@@ -237,6 +238,10 @@ task_act(int64 task, const char *verb, const char *comment, const char *to_actor
 	const char *to;
 	const char *via = require_authority_for(req, actor, verb, &to);
 	bool		approving = strcmp(verb, "Approve") == 0;
+	bool		votes = activity->template->is_review &&
+		template_state_kind(to) != TEMPLATE_STATE_PENDING && strcmp(verb, "Abort") != 0;
+	Vote		vote = {actor, req->acting_for, via, verb, comment};
+	Event	   *event;
 
 	req->acting = actor;
 	req->acting_via = via;
@@ -249,6 +254,28 @@ task_act(int64 task, const char *verb, const char *comment, const char *to_actor
 				 errdetail("It is at revision %d, not %d.", req->revision, revision),
 				 errhint("Look at idflow.change_diff again and decide on what it says now.")));
 
+	if (comment == NULL && template_state_kind(to) != TEMPLATE_STATE_PENDING &&
+		element_boolean(activity->element, "CommentRequired", false))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a decision on task " INT64_FORMAT " needs a comment", task)));
+
+	if (activity->has_quota && votes && vote_is_open(req))
+	{
+		refuse_foreign_claim(req, task, task_claimant(task), actor);
+		verb = vote_cast(req, &vote);
+		if (verb == NULL)
+		{
+			/* others are still to vote */
+			event = request_event(req, actor, via,
+								  template_transition_name(activity->template, req->activity_state, vote.vote),
+								  comment);
+			event->from_state = event->to_state = request_full_state(req);
+			request_write(req);
+			return req->state;
+		}
+		to = task_verb_state(req, verb);
+	}
 	engine_move(req, template_transition_name(activity->template, req->activity_state, verb),
 				to, comment);
 
@@ -269,9 +296,6 @@ task_act(int64 task, const char *verb, const char *comment, const char *to_actor
 	}
 	else
 	{
-		Vote		vote = {actor, req->acting_for, via, verb, comment};
-		bool		votes = activity->template->is_review && strcmp(verb, "Abort") != 0;
-
 		refuse_foreign_claim(req, task, task_close(req, to, votes ? &vote : NULL), actor);
 		if (!votes)
 			request_participant(req, actor, true);

@@ -37,7 +37,7 @@ static StorePlan candidates_plan = {
 	" CASE WHEN COALESCE(r.four_eyes, w.four_eyes) AND pg_catalog.right(t.activity_state, 14) OPERATOR(pg_catalog.=) '-ReviewPending'"
 	" THEN pg_catalog.array_remove(ARRAY[r.requester, r.subject] OPERATOR(pg_catalog.||) r.editors, NULL)"
 	" ELSE '{}' END,"
-	" ARRAY(SELECT v.principal FROM idflow.vote v WHERE v.request OPERATOR(pg_catalog.=) r.id"
+	" ARRAY(SELECT pg_catalog.unnest(ARRAY[v.principal, COALESCE(v.on_behalf_of, v.principal)]) FROM idflow.vote v WHERE v.request OPERATOR(pg_catalog.=) r.id"
 	" AND v.task OPERATOR(pg_catalog.=) c.task AND NOT v.superseded),"
 	" t.workflow_id, t.position, pg_catalog.split_part(t.activity_state, '-', 2), r.workflow"
 	" FROM idflow.task t"

@@ -391,6 +391,7 @@ build_activity(DefinitionElement *element)
 		actor->profile = element_value(child, "Profile");
 		actor->principal = element_value(child, "Principal");
 		actor->expression = element_value(child, "Expression");
+		actor->approvals = element_value(child, "Approvals");
 		activity->actors = lappend(activity->actors, actor);
 	}
 	return activity;

@@ -54,6 +54,7 @@ typedef struct ActorDefinition
 	const char *profile;
 	const char *principal;
 	const char *expression;		/* with its prefix */
+	const char *approvals;		/* a quota, or NULL */
 } ActorDefinition;
 
 typedef struct ActivityDefinition

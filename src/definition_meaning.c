@@ -20,6 +20,10 @@ static void check_workflow(Definition *def, DefinitionElement *workflow);
 static void check_activity(Definition *def, DefinitionElement *activity,
 						   const ActivityTemplate *t, bool is_first);
 static void check_actor(Definition *def, DefinitionElement *actor);
+static void check_quotas(Definition *def, DefinitionElement *activity);
+
+/* so many fit into a mask */
+#define MAX_QUOTAS	64
 static void check_columns(Definition *def, DefinitionElement *workflow);
 
 /*
@@ -209,8 +213,9 @@ check_activity(Definition *def, DefinitionElement *activity,
 	}			needs[] = {
 		{"Approvals", true, true, NULL},
 		{"Declines", true, true, NULL},
-		{"NoActor", true, false, NULL},
+		{"NoActor", true, true, NULL},
 		{"Due", true, false, NULL},
+		{"EscalateTo", true, true, NULL},
 		{"CommentRequired", true, false, NULL},
 		{"SeparateFrom", true, false, NULL},
 		{"ArgumentBlockProvisioning", false, false, "Persist|PersistOnlyResources"},
@@ -259,6 +264,8 @@ check_activity(Definition *def, DefinitionElement *activity,
 							 "nobody acts in an activity whose template is %s", t->name);
 	}
 
+	check_quotas(def, activity);
+
 	/* plain DML executes the first Action at once */
 	if (is_first && has_actor && t->is_interactive && !t->is_review)
 		definition_warning(def, activity->line, activity->name,
@@ -272,6 +279,46 @@ check_activity(Definition *def, DefinitionElement *activity,
 						   "activity \"%s\" has no <Actor>: only idflow_admin may %s",
 						   identifier ? identifier->value : "",
 						   t->is_review ? "decide" : "act");
+}
+
+/*
+ * Check that an activity's quotas, and what it says of too few people, fit
+ * together.
+ */
+static void
+check_quotas(Definition *def, DefinitionElement *activity)
+{
+	List	   *actors = element_children_named(activity, "Actor");
+	DefinitionAttribute *no_actor = definition_attribute(activity, "NoActor");
+	DefinitionAttribute *escalate_to = definition_attribute(activity, "EscalateTo");
+	DefinitionAttribute *approvals = definition_attribute(activity, "Approvals");
+	bool		escalates = no_actor && strcmp(no_actor->value, "Escalate") == 0;
+	int			with = 0;
+	ListCell   *lc;
+
+	foreach(lc, actors)
+		if (definition_attribute((DefinitionElement *) lfirst(lc), "Approvals"))
+			with++;
+	if (with > 0 && with < list_length(actors))
+		definition_error(def, ERRCODE_WF_DEFINITION, activity->line, activity->name,
+						 "Give each <Actor> its Approvals, or none and the activity one.",
+						 "some of the activity's Actors have a quota of their own and others have not");
+	else if (with > 0 && approvals)
+		definition_error(def, ERRCODE_WF_DEFINITION, approvals->line, activity->name,
+						 "Remove it: the activity is approved when the quotas of its Actors are.",
+						 "attribute Approvals stands beside Actors with quotas of their own");
+	if (with > MAX_QUOTAS)
+		definition_error(def, ERRCODE_WF_DEFINITION, activity->line, activity->name,
+						 psprintf("At most %d may.", MAX_QUOTAS),
+						 "%d Actors have a quota of their own", with);
+	if (escalates && escalate_to == NULL)
+		definition_error(def, ERRCODE_WF_DEFINITION, no_actor->line, activity->name,
+						 "Name the profile that decides then: EscalateTo=\"...\".",
+						 "NoActor=\"Escalate\" does not say to whom");
+	if (!escalates && escalate_to)
+		definition_error(def, ERRCODE_WF_DEFINITION, escalate_to->line, activity->name,
+						 "Write NoActor=\"Escalate\" beside it, or remove it.",
+						 "attribute EscalateTo has no meaning without NoActor=\"Escalate\"");
 }
 
 /*

@@ -68,11 +68,12 @@ static const AttributeRule activity_attributes[] = {
 	{"ArgumentCalledWorkflow", ATTRIBUTE_NAME, 0},
 	{"WorkflowOverviewDisable", ATTRIBUTE_BOOLEAN, 0},
 	{"IfExpression", ATTRIBUTE_CONDITION, 0},
-	{"Approvals", ATTRIBUTE_QUOTA, REFUSED, NULL, "1"},
-	{"Declines", ATTRIBUTE_QUOTA, REFUSED, NULL, "1"},
-	{"NoActor", ATTRIBUTE_CHOICE, REFUSED, "Refuse|Skip|Escalate"},
+	{"Approvals", ATTRIBUTE_QUOTA, 0},
+	{"Declines", ATTRIBUTE_QUOTA, 0},
+	{"NoActor", ATTRIBUTE_CHOICE, 0, "Refuse|Skip|Escalate"},
+	{"EscalateTo", ATTRIBUTE_NAME, 0},
 	{"Due", ATTRIBUTE_TEXT, REFUSED},
-	{"CommentRequired", ATTRIBUTE_BOOLEAN, REFUSED, NULL, "false"},
+	{"CommentRequired", ATTRIBUTE_BOOLEAN, 0},
 	{"Into", ATTRIBUTE_LABEL},
 	{"SeparateFrom", ATTRIBUTE_TEXT, 0},
 	{"HomonymEntityLink", ATTRIBUTE_IDENTIFIER, 0},
@@ -84,7 +85,7 @@ static const AttributeRule actor_attributes[] = {
 	{"Profile", ATTRIBUTE_NAME, 0},
 	{"Principal", ATTRIBUTE_NAME, 0},
 	{"Expression", ATTRIBUTE_EXPRESSION, 0},
-	{"Approvals", ATTRIBUTE_QUOTA, REFUSED},
+	{"Approvals", ATTRIBUTE_QUOTA, 0},
 	END_OF_RULES
 };
 

@@ -207,6 +207,11 @@ actors_datum(List *actors)
 						 actor->principal ? "principal" : "expression");
 		escape_json(&json, actor->profile ? actor->profile :
 					actor->principal ? actor->principal : actor->expression);
+		if (actor->approvals)
+		{
+			appendStringInfoString(&json, ",\"approvals\":");
+			escape_json(&json, actor->approvals);
+		}
 		appendStringInfoChar(&json, '}');
 	}
 	appendStringInfoChar(&json, ']');

@@ -21,6 +21,7 @@
 #include "persist_into.h"
 #include "separation_review.h"
 #include "schedule.h"
+#include "vote.h"
 
 static void run_from(Request *req, int position, bool starts);
 
@@ -434,6 +435,12 @@ run_from(Request *req, int position, bool starts)
 			if (held_by)
 				go_on_held(req, held_by, held_change);
 			return;
+		}
+
+		if (activity->template->is_interactive && !at_start && no_actor_skips(req, activity))
+		{
+			position++;
+			continue;
 		}
 
 		enter(req, activity->template->initial_state);

@@ -57,4 +57,7 @@
 /* an access review refuses */
 #define ERRCODE_WF_CAMPAIGN				MAKE_SQLSTATE('W','F','0','2','2')
 
+/* nobody can decide an activity, and its workflow refuses that */
+#define ERRCODE_WF_NO_ACTOR				MAKE_SQLSTATE('W','F','0','1','9')
+
 #endif							/* IDFLOW_ERRCODES_H */

@@ -149,6 +149,7 @@ typedef struct ActorRule
 	char	   *profile;		/* exactly one of the three is not NULL */
 	char	   *principal;
 	char	   *expression;
+	char	   *approvals;		/* a quota of its own, or NULL */
 } ActorRule;
 
 typedef struct Activity
@@ -161,6 +162,7 @@ typedef struct Activity
 	List	   *actors;			/* of ActorRule */
 	DefinitionElement *element; /* its other attributes and children */
 	List	   *aspects;		/* of Aspect: those at its states, as they run */
+	bool		has_quota;		/* its tasks take more than one vote */
 	DefinitionElement *homonyms;	/* the homonym link that it looks with, or
 									 * NULL */
 } Activity;
@@ -439,6 +441,7 @@ typedef struct Vote
 	const char *comment;
 } Vote;
 
+extern void task_store_vote(Request *req, Vote *vote);
 extern char *task_close(Request *req, const char *outcome, Vote *vote);
 extern List *governed_changes(Request *req);
 

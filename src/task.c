@@ -1,12 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * task.c
- *	  Tasks: opened when an activity waits, closed when it is decided; who
- *	  may act on them.
- *
- * idflow.candidate is the index behind the inbox.  Whether somebody may act
- * is decided anew when he acts, from the workflow's rules, so that rights
- * lost or won in the meantime count.
+ *	  Tasks: opened when an activity waits, moved, and closed when it is
+ *	  decided.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,11 +13,11 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
-#include "access.h"
 #include "heapstore.h"
 #include "idflow.h"
 #include "notification.h"
 #include "task.h"
+#include "vote.h"
 
 /* Columns of idflow.task. */
 enum
@@ -38,7 +34,8 @@ enum
 	TK_CLOSED_AT,
 	TK_DUE_AT,
 	TK_CLAIMED_BY,
-	TK_CLAIMED_AT
+	TK_CLAIMED_AT,
+	TK_QUOTA
 };
 
 /* Columns of idflow.candidate. */
@@ -88,23 +85,15 @@ static StorePlan delete_candidate = {
 	2, {INT8OID, TEXTOID}
 };
 
-static StorePlan select_candidates = {
-	"SELECT key, source FROM idflow.candidate WHERE task OPERATOR(pg_catalog.=) $1",
-	1, {INT8OID}
-};
-
-/* whom an admin added to a task; the history keeps that while it is refined */
-static StorePlan select_added = {
-	"SELECT data OPERATOR(pg_catalog.->>) 'principal' FROM idflow.event"
-	" WHERE request OPERATOR(pg_catalog.=) $1 AND transition OPERATOR(pg_catalog.=) 'AddCandidate'"
-	" AND (data OPERATOR(pg_catalog.->>) 'task')::pg_catalog.int8 OPERATOR(pg_catalog.=) $2 ORDER BY seq",
-	2, {INT8OID, INT8OID}
-};
-
 static StorePlan move_task = {
 	"UPDATE idflow.task SET activity_state = $2, claimed_by = NULL, claimed_at = NULL"
 	" WHERE id OPERATOR(pg_catalog.=) $1",
 	2, {INT8OID, TEXTOID}
+};
+
+static StorePlan update_quota = {
+	"UPDATE idflow.task SET quota = $2 WHERE id OPERATOR(pg_catalog.=) $1",
+	2, {INT8OID, JSONBOID}
 };
 
 static StorePlan void_votes = {
@@ -112,85 +101,6 @@ static StorePlan void_votes = {
 	" WHERE request OPERATOR(pg_catalog.=) $1 AND task OPERATOR(pg_catalog.=) $2 AND NOT superseded",
 	2, {INT8OID, INT8OID}
 };
-
-/*
- * The principals that an Actor's Expression yields: those that it yields for
- * every change that the workflow has a say in, so that nobody decides about a
- * row that is another's by being asked about his own.
- */
-static List *
-expression_principals(Request *req, Activity *activity, ActorRule *rule)
-{
-	List	   *result = NIL;
-	bool		first = true;
-	ListCell   *lc;
-
-	foreach(lc, governed_changes(req))
-	{
-		List	   *names = expression_names(rule->expression, req->workflow, req, lfirst(lc),
-											 psprintf("Actor of activity \"%s\"", activity->name));
-		List	   *both = NIL;
-		ListCell   *ln;
-
-		if (first)
-			result = names;
-		else
-		{
-			foreach(ln, result)
-				if (strings_contain(names, lfirst(ln)))
-					both = lappend(both, lfirst(ln));
-			result = both;
-		}
-		first = false;
-	}
-	return result;
-}
-
-static List *
-add_key(List *keys, const char *prefix, const char *name)
-{
-	char	   *key = psprintf("%s%s", prefix, name);
-
-	return strings_contain(keys, key) ? keys : lappend(keys, key);
-}
-
-/*
- * The candidate keys that an activity's rules give now, each once; the admins'
- * where they give none.  An Action that names nobody is the requester's.
- * source receives how they are stored.
- */
-static List *
-rule_keys(Request *req, Activity *activity, const char **source)
-{
-	List	   *keys = NIL;
-	ListCell   *lc;
-	ListCell   *ln;
-
-	*source = "Actor";
-	if (activity->actors == NIL && !access_restricts(req) &&
-		template_transition(activity->template, activity->template->initial_state, "Execute"))
-	{
-		*source = "Requester";
-		return list_make1(psprintf(KEY_PRINCIPAL "%s", req->requester));
-	}
-	foreach(lc, activity->actors)
-	{
-		ActorRule  *rule = lfirst(lc);
-
-		if (rule->profile)
-			keys = add_key(keys, KEY_PROFILE, rule->profile);
-		else if (rule->principal)
-			keys = add_key(keys, KEY_PRINCIPAL, rule->principal);
-		else
-			foreach(ln, expression_principals(req, activity, rule))
-				keys = add_key(keys, KEY_PRINCIPAL, lfirst(ln));
-	}
-	if (access_restricts(req))
-		keys = activity->actors != NIL && keys == NIL ? NIL : access_keys(req, keys);
-	if (keys == NIL)
-		keys = list_make1(KEY_ADMIN);
-	return keys;
-}
 
 static void
 store_candidates(Request *req, List *keys, const char *source)
@@ -224,6 +134,18 @@ drop_candidates(int64 task, const char *source)
 	values[1] = CStringGetTextDatum(source);
 	store_begin(&save);
 	store_exec(&delete_candidates, values, NULL, false);
+	store_end(&save);
+}
+
+/* What the open task keeps of its quota is made anew. */
+static void
+store_quota(Request *req, Jsonb *quota)
+{
+	Datum		values[2] = {Int64GetDatum(req->task), quota ? JsonbPGetDatum(quota) : (Datum) 0};
+	UserSwitch	save;
+
+	store_begin(&save);
+	store_exec(&update_quota, values, quota ? NULL : " n", false);
 	store_end(&save);
 }
 
@@ -302,7 +224,8 @@ task_open(Request *req)
 {
 	Activity   *activity = request_activity(req);
 	const char *source;
-	List	   *keys = rule_keys(req, activity, &source);
+	List	   *keys = candidate_rule_keys(req, activity, &source);
+	Jsonb	   *quota = vote_open(req, activity);
 	StoreRow	row;
 	ListCell   *lc;
 
@@ -316,6 +239,8 @@ task_open(Request *req)
 	row_set_text(&row, TK_ACTIVITY_STATE, request_full_state(req));
 	row_set_text(&row, TK_STATE, "open");
 	row_set(&row, TK_OPENED_AT, TimestampTzGetDatum(GetCurrentTimestamp()));
+	if (quota)
+		row_set(&row, TK_QUOTA, JsonbPGetDatum(quota));
 	store_insert(&task_table, &row);
 
 	row_clear(&row);
@@ -360,11 +285,38 @@ task_candidates_again(Request *req)
 
 	if (strcmp(req->activity_state, activity->template->initial_state) != 0)
 		return;
-	keys = rule_keys(req, activity, &source);
+	keys = candidate_rule_keys(req, activity, &source);
 	drop_candidates(req->task, "Actor");
 	drop_candidates(req->task, "Requester");
+	drop_candidates(req->task, SOURCE_ESCALATED);
 	store_candidates(req, keys, source);
 	record_candidates(req, activity, keys);
+	if (activity->has_quota)
+		store_quota(req, vote_open(req, activity));
+}
+
+/*
+ * task_store_vote: keep a vote on the open task.
+ */
+void
+task_store_vote(Request *req, Vote *vote)
+{
+	StoreRow	row;
+
+	row_clear(&row);
+	row_set(&row, VO_TASK, Int64GetDatum(req->task));
+	/* events only grow, so their number serves as the vote's */
+	row_set(&row, VO_SEQ, Int32GetDatum(req->nevents + 1));
+	row_set(&row, VO_REQUEST, Int64GetDatum(req->id));
+	row_set_text(&row, VO_PRINCIPAL, vote->principal);
+	row_set_text(&row, VO_ON_BEHALF_OF, vote->on_behalf_of);
+	row_set_text(&row, VO_VIA, vote->via);
+	row_set_text(&row, VO_VOTE, vote->vote);
+	row_set_text(&row, VO_COMMENT, vote->comment);
+	row_set(&row, VO_VOTED_AT, TimestampTzGetDatum(GetCurrentTimestamp()));
+	row_set(&row, VO_REVISION, Int32GetDatum(req->revision));
+	row_set(&row, VO_SUPERSEDED, BoolGetDatum(false));
+	store_insert(&vote_table, &row);
 }
 
 /*
@@ -382,22 +334,7 @@ task_close(Request *req, const char *outcome, Vote *vote)
 	if (req->task == 0)
 		return NULL;
 	if (vote)
-	{
-		row_clear(&row);
-		row_set(&row, VO_TASK, Int64GetDatum(req->task));
-		/* events only grow, so their number serves as the vote's */
-		row_set(&row, VO_SEQ, Int32GetDatum(req->nevents + 1));
-		row_set(&row, VO_REQUEST, Int64GetDatum(req->id));
-		row_set_text(&row, VO_PRINCIPAL, vote->principal);
-		row_set_text(&row, VO_ON_BEHALF_OF, vote->on_behalf_of);
-		row_set_text(&row, VO_VIA, vote->via);
-		row_set_text(&row, VO_VOTE, vote->vote);
-		row_set_text(&row, VO_COMMENT, vote->comment);
-		row_set(&row, VO_VOTED_AT, now);
-		row_set(&row, VO_REVISION, Int32GetDatum(req->revision));
-		row_set(&row, VO_SUPERSEDED, BoolGetDatum(false));
-		store_insert(&vote_table, &row);
-	}
+		task_store_vote(req, vote);
 	tid = req->task_tid;
 	if (!store_fetch_again(&task_table, req->task, &row, &tid))
 		elog(ERROR, "task " INT64_FORMAT " is gone", req->task);
@@ -411,32 +348,6 @@ task_close(Request *req, const char *outcome, Vote *vote)
 	req->task = 0;
 	ItemPointerSetInvalid(&req->task_tid);
 	return claimed_by;
-}
-
-/* The keys of those that were added to the open task by hand. */
-static List *
-added_keys(Request *req)
-{
-	MemoryContext cxt = CurrentMemoryContext;
-	Datum		values[2];
-	UserSwitch	save;
-	List	   *keys = NIL;
-	int			n;
-
-	values[0] = Int64GetDatum(req->id);
-	values[1] = Int64GetDatum(req->task);
-	store_begin(&save);
-	n = store_exec(&select_added, values, NULL, false);
-	for (int i = 0; i < n; i++)
-	{
-		char	   *principal = spi_text(SPI_tuptable->vals[i], 1);
-		MemoryContext spicxt = MemoryContextSwitchTo(cxt);
-
-		keys = add_key(keys, KEY_PRINCIPAL, principal);
-		MemoryContextSwitchTo(spicxt);
-	}
-	store_end(&save);
-	return keys;
 }
 
 /*
@@ -464,8 +375,8 @@ task_move(Request *req, const char *to_actor)
 		keys = list_make1(psprintf(KEY_PRINCIPAL "%s", to_actor));
 	else
 	{
-		keys = rule_keys(req, activity, &source);
-		added = added_keys(req);
+		keys = candidate_rule_keys(req, activity, &source);
+		added = candidate_added_keys(req);
 		/* with them there is somebody, and the admins stay back */
 		if (added != NIL && strings_contain(keys, KEY_ADMIN))
 			keys = NIL;
@@ -492,106 +403,4 @@ task_add_candidate(Request *req, const char *principal)
 	store_begin(&save);
 	store_exec(&delete_candidate, values, NULL, false);
 	store_end(&save);
-}
-
-/*
- * task_authority: by what right a person may act on the open task now, as
- * text for the record; NULL if by none.
- */
-const char *
-task_authority(Request *req, const char *principal)
-{
-	MemoryContext cxt = CurrentMemoryContext;
-	Activity   *activity = request_activity(req);
-	bool		pending_rules = strcmp(req->activity_state,
-									   activity->template->initial_state) == 0;
-	Datum		values[1];
-	UserSwitch	save;
-	ListCell   *lc;
-	int			n;
-	const char *result = NULL;
-	char	   *mine = psprintf(KEY_PRINCIPAL "%s", principal);
-	bool		anybody = false;
-	bool		restricted = access_restricts(req);
-	const char *rule = restricted ? access_permits(req, principal) : NULL;
-
-	/* where an activity has only access rules, they say who may act */
-	if (pending_rules && rule && activity->actors == NIL)
-		return rule;
-
-	/* the activity's own rules hold in its first state, not while it is refined */
-	if (pending_rules && (!restricted || rule))
-	{
-		foreach(lc, activity->actors)
-		{
-			ActorRule  *rule = lfirst(lc);
-
-			if (rule->profile)
-			{
-				if (directory_holds(principal, rule->profile))
-					return psprintf("profile %s", rule->profile);
-			}
-			else if (rule->principal)
-			{
-				if (strcmp(rule->principal, principal) == 0)
-					return "principal";
-			}
-			else if (strings_contain(expression_principals(req, activity, rule), principal))
-				return "expression";
-		}
-	}
-
-	values[0] = Int64GetDatum(req->task);
-	store_begin(&save);
-	n = store_exec(&select_candidates, values, NULL, false);
-	for (int i = 0; i < n; i++)
-	{
-		HeapTuple	row = SPI_tuptable->vals[i];
-		char	   *key = spi_text(row, 1);
-		char	   *source = spi_text(row, 2);
-
-		if (strcmp(key, KEY_ADMIN) == 0)
-			continue;
-		anybody = true;
-		if (strcmp(source, "Actor") != 0 && strcmp(key, mine) == 0 &&
-			(!restricted || rule || strcmp(source, "Refine") != 0))
-		{
-			MemoryContext spicxt = MemoryContextSwitchTo(cxt);
-
-			result = pstrdup(source);
-			MemoryContextSwitchTo(spicxt);
-		}
-	}
-	store_end(&save);
-
-	/* where the workflow names nobody, or nobody is left, the admins decide */
-	if (result == NULL && !anybody && role_is_admin(GetUserId()))
-		result = "idflow_admin";
-	return result;
-}
-
-/*
- * task_asked_keys: the candidate keys of the open task.
- */
-List *
-task_asked_keys(Request *req)
-{
-	MemoryContext cxt = CurrentMemoryContext;
-	Datum		values[1] = {Int64GetDatum(req->task)};
-	UserSwitch	save;
-	List	   *keys = NIL;
-	int			n;
-
-	store_begin(&save);
-	n = store_exec(&select_candidates, values, NULL, false);
-	for (int i = 0; i < n; i++)
-	{
-		char	   *key = spi_text(SPI_tuptable->vals[i], 1);
-		MemoryContext spicxt = MemoryContextSwitchTo(cxt);
-
-		keys = lappend(keys, pstrdup(key));
-		MemoryContextSwitchTo(spicxt);
-	}
-	store_end(&save);
-	return keys;
 }

@@ -4,9 +4,15 @@
 
 #include "idflow.h"
 
+/* candidates that were put in the place of others, or beside them */
+#define SOURCE_ESCALATED	"Escalated"
+
 extern void task_move(Request *req, const char *to_actor);
 extern void task_candidates_again(Request *req);
 extern void task_add_candidate(Request *req, const char *principal);
+extern List *candidate_rule_keys(Request *req, Activity *activity, const char **source);
+extern List *candidate_keys(Request *req, Activity *activity, ActorRule *only);
+extern List *candidate_added_keys(Request *req);
 extern List *task_asked_keys(Request *req);
 extern const char *task_authority(Request *req, const char *principal);
 

@@ -22,6 +22,7 @@
 #include "aspect.h"
 #include "homonym.h"
 #include "separation_review.h"
+#include "vote.h"
 
 typedef struct WorkflowById
 {
@@ -56,7 +57,8 @@ static StorePlan select_workflow = {
 static StorePlan select_activities = {
 	"SELECT a.position, a.name, a.display_name, a.template, a.if_expression,"
 	" r.value OPERATOR(pg_catalog.->>) 'profile', r.value OPERATOR(pg_catalog.->>) 'principal',"
-	" r.value OPERATOR(pg_catalog.->>) 'expression', r.value IS NOT NULL, a.options"
+	" r.value OPERATOR(pg_catalog.->>) 'expression', r.value IS NOT NULL, a.options,"
+	" r.value OPERATOR(pg_catalog.->>) 'approvals'"
 	" FROM idflow.activity a LEFT JOIN LATERAL"
 	" pg_catalog.jsonb_array_elements(a.actors) WITH ORDINALITY r (value, ord) ON true"
 	" WHERE a.workflow OPERATOR(pg_catalog.=) $1 ORDER BY a.position, r.ord",
@@ -214,12 +216,15 @@ workflow_by_id(int64 id)
 			rule->profile = copy_text(row, 6);
 			rule->principal = copy_text(row, 7);
 			rule->expression = copy_text(row, 8);
+			rule->approvals = copy_text(row, 11);
 			oldcxt = MemoryContextSwitchTo(TopMemoryContext);
 			activity->actors = lappend(activity->actors, rule);
 			MemoryContextSwitchTo(oldcxt);
 		}
 	}
 	wf->nactivities = n;
+	for (int i = 0; i < n; i++)
+		wf->activities[i].has_quota = activity_has_quota(&wf->activities[i]);
 
 	rows = store_exec(&select_elements, values, NULL, false);
 	for (int i = 0; i < rows; i++)

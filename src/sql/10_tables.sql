@@ -193,7 +193,8 @@ CREATE TABLE idflow.task (
 	closed_at       timestamptz,
 	due_at          timestamptz,
 	claimed_by      text,
-	claimed_at      timestamptz
+	claimed_at      timestamptz,
+	quota           jsonb		-- null: one vote ends it
 ) WITH (fillfactor = 90);
 
 /*

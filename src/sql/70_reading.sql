@@ -133,10 +133,10 @@ CREATE VIEW idflow.inbox WITH (security_barrier) AS
 			THEN 'profile ' OPERATOR(pg_catalog.||) pg_catalog.substr(m.key, 3)
 			ELSE 'principal' END AS via,
 		idflow.state_verbs(t.activity_state) AS verbs,
-		1 AS needed,
+		coalesce((t.quota OPERATOR(pg_catalog.->>) 'needed')::int, 1) AS needed,
 		(SELECT pg_catalog.count(*)::int FROM idflow.vote v
 		 WHERE v.request OPERATOR(pg_catalog.=) r.id AND v.task OPERATOR(pg_catalog.=) t.id
-			AND NOT v.superseded) AS given,
+			AND NOT v.superseded AND v.vote OPERATOR(pg_catalog.=) 'Approve') AS given,
 		coalesce(CASE WHEN NOT coalesce(r.four_eyes, w.four_eyes) OR pg_catalog.right(t.activity_state, 14) OPERATOR(pg_catalog.<>) '-ReviewPending'
 			THEN NULL
 			WHEN r.requester OPERATOR(pg_catalog.=) (SELECT idflow.actor()) THEN 'four eyes: you requested it'
@@ -172,7 +172,14 @@ CREATE VIEW idflow.inbox WITH (security_barrier) AS
 	WHERE t.state OPERATOR(pg_catalog.=) 'open'
 		AND (m.own OR b.on_behalf_of IS NOT NULL)
 		AND (t.claimed_by IS NULL OR t.claimed_by OPERATOR(pg_catalog.=) (SELECT idflow.actor())
-			OR t.claimed_by OPERATOR(pg_catalog.=) b.on_behalf_of);
+			OR t.claimed_by OPERATOR(pg_catalog.=) b.on_behalf_of)
+		-- who has voted is asked no more
+		AND (t.quota IS NULL OR NOT EXISTS (
+			SELECT FROM idflow.vote v
+			WHERE v.request OPERATOR(pg_catalog.=) r.id AND v.task OPERATOR(pg_catalog.=) t.id AND NOT v.superseded
+				AND (v.principal OPERATOR(pg_catalog.=) (SELECT idflow.actor())
+					OR coalesce(v.on_behalf_of, v.principal) OPERATOR(pg_catalog.=)
+						coalesce(b.on_behalf_of, (SELECT idflow.actor())))));
 GRANT SELECT ON idflow.inbox TO PUBLIC;
 COMMENT ON VIEW idflow.inbox IS
 'Open tasks that the present actor may act on, one row each, without those that somebody else has claimed. Members of idflow_admin also see the tasks that have no candidates.';
@@ -180,7 +187,7 @@ COMMENT ON COLUMN idflow.inbox.target IS 'Table of the request''s first change; 
 COMMENT ON COLUMN idflow.inbox.via IS 'By what right: principal (named himself), profile and its name, or idflow_admin; with "deputy, " before it, that of the one in on_behalf_of.';
 COMMENT ON COLUMN idflow.inbox.verbs IS 'What may be done; each is a function of idflow, such as idflow.approve(task).';
 COMMENT ON COLUMN idflow.inbox.needed IS 'Approvals that the task needs.';
-COMMENT ON COLUMN idflow.inbox.given IS 'Votes that it has.';
+COMMENT ON COLUMN idflow.inbox.given IS 'Approvals that it has.';
 COMMENT ON COLUMN idflow.inbox.blocked IS 'Why the actor cannot decide although he is a candidate; else null.';
 
 -- ------------------------------------------------------------------ deciders

@@ -1,0 +1,275 @@
+/*-------------------------------------------------------------------------
+ *
+ * candidate.c
+ *	  Whom a task asks by the workflow's rules, and who may act on it.
+ *
+ * idflow.candidate, which task.c writes, is the index behind the inbox.
+ * Whether somebody may act is decided anew when he acts, from the workflow's
+ * rules, so that rights lost or won in the meantime count.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "access.h"
+#include "heapstore.h"
+#include "idflow.h"
+#include "task.h"
+#include "vote.h"
+
+static StorePlan select_candidates = {
+	"SELECT key, source FROM idflow.candidate WHERE task OPERATOR(pg_catalog.=) $1",
+	1, {INT8OID}
+};
+
+/* whom an admin added to a task; the history keeps that while it is refined */
+static StorePlan select_added = {
+	"SELECT data OPERATOR(pg_catalog.->>) 'principal' FROM idflow.event"
+	" WHERE request OPERATOR(pg_catalog.=) $1 AND transition OPERATOR(pg_catalog.=) 'AddCandidate'"
+	" AND (data OPERATOR(pg_catalog.->>) 'task')::pg_catalog.int8 OPERATOR(pg_catalog.=) $2 ORDER BY seq",
+	2, {INT8OID, INT8OID}
+};
+
+/*
+ * The principals that an Actor's Expression yields: those that it yields for
+ * every change that the workflow has a say in, so that nobody decides about a
+ * row that is another's by being asked about his own.
+ */
+static List *
+expression_principals(Request *req, Activity *activity, ActorRule *rule)
+{
+	List	   *result = NIL;
+	bool		first = true;
+	ListCell   *lc;
+
+	foreach(lc, governed_changes(req))
+	{
+		List	   *names = expression_names(rule->expression, req->workflow, req, lfirst(lc),
+											 psprintf("Actor of activity \"%s\"", activity->name));
+		List	   *both = NIL;
+		ListCell   *ln;
+
+		if (first)
+			result = names;
+		else
+		{
+			foreach(ln, result)
+				if (strings_contain(names, lfirst(ln)))
+					both = lappend(both, lfirst(ln));
+			result = both;
+		}
+		first = false;
+	}
+	return result;
+}
+
+static List *
+add_key(List *keys, const char *prefix, const char *name)
+{
+	char	   *key = psprintf("%s%s", prefix, name);
+
+	return strings_contain(keys, key) ? keys : lappend(keys, key);
+}
+
+/*
+ * candidate_keys: the candidate keys that an activity's Actors, or only one of
+ * them, and its access rules give now, each once; NIL where they give none.
+ */
+List *
+candidate_keys(Request *req, Activity *activity, ActorRule *only)
+{
+	List	   *keys = NIL;
+	ListCell   *lc;
+	ListCell   *ln;
+
+	foreach(lc, activity->actors)
+	{
+		ActorRule  *rule = lfirst(lc);
+
+		if (only && rule != only)
+			continue;
+		if (rule->profile)
+			keys = add_key(keys, KEY_PROFILE, rule->profile);
+		else if (rule->principal)
+			keys = add_key(keys, KEY_PRINCIPAL, rule->principal);
+		else
+			foreach(ln, expression_principals(req, activity, rule))
+				keys = add_key(keys, KEY_PRINCIPAL, lfirst(ln));
+	}
+	if (access_restricts(req))
+		keys = activity->actors != NIL && keys == NIL ? NIL : access_keys(req, keys);
+	return keys;
+}
+
+/*
+ * candidate_rule_keys: whom the task at hand asks by the workflow's rules; the
+ * admins where those give nobody.  An Action that names nobody is the
+ * requester's.  source receives how they are stored.
+ */
+List *
+candidate_rule_keys(Request *req, Activity *activity, const char **source)
+{
+	List	   *keys;
+
+	*source = "Actor";
+	if (activity->actors == NIL && !access_restricts(req) &&
+		template_transition(activity->template, activity->template->initial_state, "Execute"))
+	{
+		*source = "Requester";
+		return list_make1(psprintf(KEY_PRINCIPAL "%s", req->requester));
+	}
+	if (no_actor_escalates(req, activity))
+	{
+		*source = SOURCE_ESCALATED;
+		return list_make1(psprintf(KEY_PROFILE "%s", element_value(activity->element, "EscalateTo")));
+	}
+	keys = candidate_keys(req, activity, NULL);
+	return keys ? keys : list_make1(KEY_ADMIN);
+}
+
+/*
+ * candidate_added_keys: the keys of those that were added to the open task by
+ * hand.
+ */
+List *
+candidate_added_keys(Request *req)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	Datum		values[2];
+	UserSwitch	save;
+	List	   *keys = NIL;
+	int			n;
+
+	values[0] = Int64GetDatum(req->id);
+	values[1] = Int64GetDatum(req->task);
+	store_begin(&save);
+	n = store_exec(&select_added, values, NULL, false);
+	for (int i = 0; i < n; i++)
+	{
+		char	   *principal = spi_text(SPI_tuptable->vals[i], 1);
+		MemoryContext spicxt = MemoryContextSwitchTo(cxt);
+
+		keys = add_key(keys, KEY_PRINCIPAL, principal);
+		MemoryContextSwitchTo(spicxt);
+	}
+	store_end(&save);
+	return keys;
+}
+
+/*
+ * task_authority: by what right a person may act on the open task now, as
+ * text for the record; NULL if by none.
+ */
+const char *
+task_authority(Request *req, const char *principal)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	Activity   *activity = request_activity(req);
+	bool		pending_rules = strcmp(req->activity_state,
+									   activity->template->initial_state) == 0;
+	Datum		values[1];
+	UserSwitch	save;
+	ListCell   *lc;
+	int			n;
+	const char *result = NULL;
+	char	   *mine = psprintf(KEY_PRINCIPAL "%s", principal);
+	bool		anybody = false;
+	List	   *profiles = NIL;
+	bool		restricted = access_restricts(req);
+	const char *rule = restricted ? access_permits(req, principal) : NULL;
+
+	/* where an activity has only access rules, they say who may act */
+	if (pending_rules && rule && activity->actors == NIL)
+		return rule;
+
+	/* the activity's own rules hold in its first state, not while it is refined */
+	if (pending_rules && (!restricted || rule))
+	{
+		foreach(lc, activity->actors)
+		{
+			ActorRule  *rule = lfirst(lc);
+
+			if (rule->profile)
+			{
+				if (directory_holds(principal, rule->profile))
+					return psprintf("profile %s", rule->profile);
+			}
+			else if (rule->principal)
+			{
+				if (strcmp(rule->principal, principal) == 0)
+					return "principal";
+			}
+			else if (strings_contain(expression_principals(req, activity, rule), principal))
+				return "expression";
+		}
+	}
+
+	values[0] = Int64GetDatum(req->task);
+	store_begin(&save);
+	n = store_exec(&select_candidates, values, NULL, false);
+	for (int i = 0; i < n; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+		char	   *key = spi_text(row, 1);
+		char	   *source = spi_text(row, 2);
+
+		if (strcmp(key, KEY_ADMIN) == 0)
+			continue;
+		anybody = true;
+		if (strcmp(source, "Actor") != 0 && strcmp(key, mine) == 0 &&
+			(!restricted || rule || strcmp(source, "Refine") != 0))
+		{
+			MemoryContext spicxt = MemoryContextSwitchTo(cxt);
+
+			result = pstrdup(source);
+			MemoryContextSwitchTo(spicxt);
+		}
+		if (strcmp(source, SOURCE_ESCALATED) == 0 &&
+			strncmp(key, KEY_PROFILE, strlen(KEY_PROFILE)) == 0)
+		{
+			MemoryContext spicxt = MemoryContextSwitchTo(cxt);
+
+			profiles = lappend(profiles, pstrdup(key + strlen(KEY_PROFILE)));
+			MemoryContextSwitchTo(spicxt);
+		}
+	}
+	store_end(&save);
+	foreach(lc, profiles)
+		if (result == NULL && directory_holds(principal, lfirst(lc)))
+			result = psprintf("escalated, profile %s", (char *) lfirst(lc));
+
+	/* where the workflow names nobody, or nobody is left, the admins decide */
+	if (result == NULL && !anybody && role_is_admin(GetUserId()))
+		result = "idflow_admin";
+	return result;
+}
+
+/*
+ * task_asked_keys: the candidate keys of the open task.
+ */
+List *
+task_asked_keys(Request *req)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	Datum		values[1] = {Int64GetDatum(req->task)};
+	UserSwitch	save;
+	List	   *keys = NIL;
+	int			n;
+
+	store_begin(&save);
+	n = store_exec(&select_candidates, values, NULL, false);
+	for (int i = 0; i < n; i++)
+	{
+		char	   *key = spi_text(SPI_tuptable->vals[i], 1);
+		MemoryContext spicxt = MemoryContextSwitchTo(cxt);
+
+		keys = lappend(keys, pstrdup(key));
+		MemoryContextSwitchTo(spicxt);
+	}
+	store_end(&save);
+	return keys;
+}
