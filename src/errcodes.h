@@ -54,6 +54,8 @@
 
 /* a date is not acceptable */
 #define ERRCODE_WF_DATE					MAKE_SQLSTATE('W','F','0','2','1')
+/* an access review refuses */
+#define ERRCODE_WF_CAMPAIGN				MAKE_SQLSTATE('W','F','0','2','2')
 
 /* nobody can decide an activity, and its workflow refuses that */
 #define ERRCODE_WF_NO_ACTOR				MAKE_SQLSTATE('W','F','0','1','9')

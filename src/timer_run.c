@@ -19,6 +19,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "campaign.h"
 #include "idflow.h"
 #include "schedule.h"
 #include "subxact.h"
@@ -37,6 +38,7 @@ static const struct
 	{TIMER_EFFECTIVE, effective_run},
 	{TIMER_EXPIRY, expiry_run},
 	{TIMER_START, start_run},
+	{TIMER_CAMPAIGN, campaign_run},
 };
 
 static StorePlan select_due = {
