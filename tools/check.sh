@@ -155,6 +155,20 @@ if wanted 010_clients && [ -f test/t/010_clients.pl ]; then
 	fi
 fi
 
+# pg_cron goes into the copy of the server, not onto the machine.
+if wanted 016_cron && [ ! -e "$("$PG_CONFIG" --sharedir)/extension/pg_cron.control" ] && command -v apt-get >/dev/null; then
+	package=postgresql-$(pg_major "$PG_CONFIG")-cron
+	mkdir "$WORK/cron"
+	(
+		cd "$WORK/cron"
+		apt-get -q -o APT::Sandbox::User=root download "$package" ||
+			{ [ "$(id -u)" = 0 ] && apt-get -q -o DPkg::Lock::Timeout=120 update &&
+				apt-get -q -o APT::Sandbox::User=root download "$package"; }
+		dpkg-deb -x ./*.deb "$WORK/pg"
+	) >"$WORK/cron.log" 2>&1 </dev/null || say "pg_cron is left out: apt-get can't get $package"
+	own "$WORK/pg"
+fi
+
 # ------------------------------------------------------------ run
 
 testdir=$(pgxs_test_dir "$PG_CONFIG")

@@ -108,13 +108,18 @@ own() { [ "$(id -u)" != 0 ] || chown -R "$SERVER_USER" "$@"; }
 
 # ------------------------------------------------------------ build
 
+# pg_major FILE: the major version of that pg_config's server.
+pg_major() {
+	"$1" --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/'
+}
+
 # build_copy: builds the extension for PG_CONFIG in a copy of the sources and
 # prints the copy's folder, so that neither root's objects nor those of
 # another server version get into the work tree.  The copy is kept between
 # runs where that is possible; only what changed is compiled again.
 build_copy() {
 	local major dir
-	major=$("$PG_CONFIG" --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/')
+	major=$(pg_major "$PG_CONFIG")
 	dir=$ROOT/tmp_check/build-$major
 	if ! mkdir -p "$dir/src" 2>/dev/null || [ ! -w "$dir/src" ]; then
 		dir=$WORK/build
