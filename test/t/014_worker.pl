@@ -1,5 +1,5 @@
 # The background worker: does what is due, once, whatever happens to it.
-# IDFLOW_TIMERS=10000 makes that many fall due while it is killed.
+# IDFLOW_TIMERS says how many fall due while it is killed.
 use strict;
 use warnings;
 
@@ -8,7 +8,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $many = $ENV{IDFLOW_TIMERS} || 1500;
+my $many = $ENV{IDFLOW_TIMERS} || 10_000;
 
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init(allows_streaming => 1);
