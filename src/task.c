@@ -267,6 +267,18 @@ task_open(Request *req)
 	record_candidates(req, activity, keys);
 }
 
+/* The votes on the open task count no more; they stay in the history. */
+static void
+supersede_votes(Request *req)
+{
+	Datum		values[2] = {Int64GetDatum(req->id), Int64GetDatum(req->task)};
+	UserSwitch	save;
+
+	store_begin(&save);
+	store_exec(&void_votes, values, NULL, false);
+	store_end(&save);
+}
+
 /*
  * task_ask_again: the drafts changed under an open task: its votes are void,
  * and whom it asks is found anew.  Those added by hand stay.
@@ -274,14 +286,7 @@ task_open(Request *req)
 void
 task_ask_again(Request *req)
 {
-	Datum		values[2];
-	UserSwitch	save;
-
-	values[0] = Int64GetDatum(req->id);
-	values[1] = Int64GetDatum(req->task);
-	store_begin(&save);
-	store_exec(&void_votes, values, NULL, false);
-	store_end(&save);
+	supersede_votes(req);
 	task_candidates_again(req);
 }
 
@@ -454,7 +459,10 @@ task_escalate(Request *req, List *keys, bool instead)
 	{
 		drop_candidates(req->task, NULL);
 		if (activity->has_quota)
+		{
 			store_quota(req, NULL);
+			supersede_votes(req);
+		}
 	}
 	store_candidates(req, keys, instead ? SOURCE_TAKEN_OVER : SOURCE_TIMEOUT);
 	record_candidates(req, activity, task_asked_keys(req));
