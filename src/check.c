@@ -460,8 +460,9 @@ draft_check(Request *req, Change *change, Relation rel, StatementInfo *info,
 		 ((rri == NULL || OidIsValid(info->as_user)) &&
 		  check_enable_rls(change->target, InvalidOid, true) == RLS_ENABLED)))
 	{
-		/* with what the request drafted before, since it may be built upon */
-		tried = apply_try(req, lappend(list_copy(request_changes(req)), change));
+		/* with what the request drafted before, where it may be built upon */
+		tried = apply_try(req, lappend(req->stands_alone ? NIL : list_copy(request_changes(req)),
+									   change));
 		policies = true;
 		if (tried && RelationGetDescr(rel)->constr && RelationGetDescr(rel)->constr->has_generated_stored)
 			take_tried(change, rel, tried, new, true);
