@@ -22,6 +22,7 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
@@ -327,8 +328,9 @@ take_tried(Change *change, Relation rel, HeapTuple row, TupleTableSlot *slot, bo
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 		AttrNumber	attnum = att->attnum;
 
-		values[i] = slot->tts_values[i];
+		/* the slot may own the tuple that they point into */
 		nulls[i] = slot->tts_isnull[i];
+		values[i] = nulls[i] ? (Datum) 0 : datumCopy(slot->tts_values[i], att->attbyval, att->attlen);
 		if (att->attisdropped || att->attgenerated == 'v' ||
 			(generated_only && att->attgenerated == '\0'))
 			continue;
