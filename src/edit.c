@@ -24,6 +24,7 @@
 #include "decide.h"
 #include "edit.h"
 #include "idflow.h"
+#include "pending.h"
 #include "plancache.h"
 #include "schedule.h"
 #include "task.h"
@@ -130,7 +131,11 @@ check_again(Request *req, Change *change, Relation rel)
 
 	change->old_row = change->new_row = NULL;
 	if (change->operation == CMD_DELETE)
+	{
+		pending_row_take(req, change, rel);
+		change_store_held(req, change);
 		return;
+	}
 	row_load(req, change, rel);
 	new = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsHeapTuple);
 	ExecForceStoreHeapTuple(change->new_row, new, false);
@@ -160,14 +165,15 @@ check_again(Request *req, Change *change, Relation rel)
 		}
 	}
 
-	pending_keys_drop(req, change->seq);
+	/* in a partitioned table the leaf's indexes hold the keys, as at first */
+	if (rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+		pending_keys_drop(req, change->seq);
 
 	/* the other changes as they were, this one as it is */
 	others = req->changes;
 	req->changes = list_delete_ptr(list_copy(others), change);
 	become(&save, requester_role(req), 0);
 	tried = draft_check(req, change, rel, NULL, old, new, touched);
-	/* in a partitioned table the leaf's indexes hold the keys, as at first */
 	if (rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
 		pending_keys_add(req, change, rel, new, touched, old ? &old->tts_tid : NULL,
 						 NIL, !tried);

@@ -181,6 +181,7 @@ typedef struct Workflow
 	bool		exact;
 	bool		trace;			/* keep what expressions gave */
 	int			bundle;			/* BundleMode: what becomes one request */
+	bool		one_request;	/* one on a row at a time */
 	char	   *deployed_by;
 	DefinitionElement *element; /* its other attributes; children: columns,
 								 * aspects, homonym links */
