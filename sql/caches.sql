@@ -88,6 +88,19 @@ ALTER TABLE hr.person ALTER n TYPE int;
 SELECT decide(:last - 1);
 SELECT id, account, extra, mood FROM hr.person WHERE id > 20 ORDER BY id;
 
+-- ----------------------- the shape that a transaction recorded is gone with it
+-- looked up twice in it, because the table changed in between
+CREATE TABLE hr.fresh (id int PRIMARY KEY);
+SELECT idflow.require_approval('hr.fresh', expression => 'SQL:''boss''');
+SELECT set_config('idflow.actor', 'ann', false);
+BEGIN;
+INSERT INTO hr.fresh VALUES (1);
+COMMENT ON TABLE hr.fresh IS 'changed';
+INSERT INTO hr.fresh VALUES (2);
+ROLLBACK;
+INSERT INTO hr.fresh VALUES (3);
+SELECT decide(idflow.last_request());
+
 -- ---------------------------------------------- whoever ends lets go of his keys
 SELECT set_config('idflow.actor', 'boss', false);
 SELECT count(*) FILTER (WHERE idflow.decline(task) <> 'declined') AS not_declined FROM idflow.request WHERE state = 'open';

@@ -127,6 +127,23 @@ INSERT INTO oc.stock VALUES (-999, 'round', 1) ON CONFLICT (id) DO UPDATE SET n 
 DROP TRIGGER other_key ON oc.stock;
 DROP TRIGGER remove ON oc.stock;
 
+-- a row that is tried because of its triggers, and has generated columns
+CREATE TABLE oc.tried (id int PRIMARY KEY, name text, n int, twice int GENERATED ALWAYS AS (n * 2) STORED, stamp text);
+CREATE FUNCTION oc.stamp() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.stamp := 'by trigger'; RETURN NEW; END$$;
+CREATE TRIGGER stamp BEFORE INSERT ON oc.tried FOR EACH ROW EXECUTE FUNCTION oc.stamp();
+GRANT SELECT, INSERT, UPDATE ON oc.tried TO oc_app;
+SELECT idflow.require_approval('oc.tried', expression => 'SQL:''oc_boss''', operations => '{INSERT,UPDATE}');
+\c - oc_app
+SELECT idflow.actor();
+SET idflow.notice = off;
+INSERT INTO oc.tried (id, name, n) VALUES (1, repeat('long ', 20), 4) ON CONFLICT DO NOTHING RETURNING *;
+INSERT INTO oc.tried (id, name) VALUES (2, NULL) ON CONFLICT (id) DO UPDATE SET n = 5 RETURNING *;
+SELECT * FROM public.open_drafts();
+\c - oc_boss
+SELECT * FROM public.decide();
+\c - :me
+TABLE oc.tried;
+
 -- ------------------------------------------------------------------ partitions
 CREATE TABLE oc.part (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
 CREATE TABLE oc.part1 PARTITION OF oc.part FOR VALUES FROM (0) TO (10);

@@ -22,6 +22,7 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
@@ -327,8 +328,9 @@ take_tried(Change *change, Relation rel, HeapTuple row, TupleTableSlot *slot, bo
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 		AttrNumber	attnum = att->attnum;
 
-		values[i] = slot->tts_values[i];
+		/* the slot may own the tuple that they point into */
 		nulls[i] = slot->tts_isnull[i];
+		values[i] = nulls[i] ? (Datum) 0 : datumCopy(slot->tts_values[i], att->attbyval, att->attlen);
 		if (att->attisdropped || att->attgenerated == 'v' ||
 			(generated_only && att->attgenerated == '\0'))
 			continue;
@@ -460,8 +462,9 @@ draft_check(Request *req, Change *change, Relation rel, StatementInfo *info,
 		 ((rri == NULL || OidIsValid(info->as_user)) &&
 		  check_enable_rls(change->target, InvalidOid, true) == RLS_ENABLED)))
 	{
-		/* with what the request drafted before, since it may be built upon */
-		tried = apply_try(req, lappend(list_copy(request_changes(req)), change));
+		/* with what the request drafted before, where it may be built upon */
+		tried = apply_try(req, lappend(req->stands_alone ? NIL : list_copy(request_changes(req)),
+									   change));
 		policies = true;
 		if (tried && RelationGetDescr(rel)->constr && RelationGetDescr(rel)->constr->has_generated_stored)
 			take_tried(change, rel, tried, new, true);

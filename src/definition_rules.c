@@ -49,6 +49,7 @@ static const AttributeRule workflow_attributes[] = {
 	{"Subject", ATTRIBUTE_EXPRESSION, 0},
 	{"MaxSteps", ATTRIBUTE_COUNT, 0},
 	{"Trace", ATTRIBUTE_BOOLEAN, 0},
+	{"Bundle", ATTRIBUTE_CHOICE, 0, "row|statement|transaction"},
 	{"FourEyes", ATTRIBUTE_BOOLEAN, 0},
 	{"Exact", ATTRIBUTE_BOOLEAN, 0},
 	{"Nested", ATTRIBUTE_CHOICE, REFUSED, "Separate|Include", "Separate"},

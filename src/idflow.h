@@ -68,6 +68,7 @@ extern void loading_statement_end(void);
 extern int	executor_depth(void);
 extern void loaded_by_gate(void);
 extern bool library_is_preloaded(void);
+extern bool statement_end_is_seen(void);
 struct Wrapper;
 extern struct Wrapper *running_wrapper(void);
 extern struct Wrapper *set_running_wrapper(struct Wrapper *wrapper);
@@ -179,6 +180,7 @@ typedef struct Workflow
 	bool		four_eyes;
 	bool		exact;
 	bool		trace;			/* keep what expressions gave */
+	int			bundle;			/* BundleMode: what becomes one request */
 	char	   *deployed_by;
 	DefinitionElement *element; /* its other attributes; children: columns,
 								 * aspects, homonym links */
@@ -373,6 +375,7 @@ typedef struct Request
 	const char *acting_for;		/* on whose behalf he does; NULL: his own */
 	bool		overriding;		/* an admin decides it: nobody is asked */
 	bool		is_new;
+	bool		stands_alone;	/* no further change will refer to one of it */
 	bool		marked;			/* waits without a task; see task_mark_waiting() */
 	bool		keys_free;		/* closed: its pending keys are to be dropped */
 	List	   *events;			/* of Event, not yet written */

@@ -265,7 +265,8 @@ layout_current(Relation rel)
 	entry = hash_search(current_layouts, &relid, HASH_ENTER, &found);
 	layout->lasting = true;
 	entry->layout = layout;
-	entry->inserted = inserted;
+	/* found again it may still be one that this transaction made before */
+	entry->inserted |= inserted;
 	entry->valid = true;
 	return layout;
 }

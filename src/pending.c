@@ -480,7 +480,7 @@ pending_keys_add(Request *req, Change *change, Relation rel, TupleTableSlot *slo
 								 index->rd_indcollation, key->values, key->nulls);
 		/* a request that collects changes may refer to it by the next */
 		key->generated = key_is_generated(rel, info, written, &key->chosen) &&
-			touched == NULL && req->is_new;
+			touched == NULL && req->stands_alone;
 		key->chosen &= touched == NULL;
 		keys = lappend(keys, key);
 	}

@@ -20,6 +20,7 @@
 #include "utils/memutils.h"
 
 #include "aspect.h"
+#include "bundle.h"
 #include "homonym.h"
 #include "separation_review.h"
 #include "vote.h"
@@ -186,6 +187,7 @@ workflow_by_id(int64 id)
 	wf->deployed_by = copy_text(row, 8);
 	wf->element = copy_element("Workflow", row, 9, 0);
 	wf->trace = element_boolean(wf->element, "Trace", false);
+	wf->bundle = bundle_mode(element_value(wf->element, "Bundle"));
 
 	rows = store_exec(&select_activities, values, NULL, false);
 	wf->activities = MemoryContextAllocZero(TopMemoryContext, Max(rows, 1) * sizeof(Activity));
