@@ -274,6 +274,7 @@ check_draft(Request *req, Change *change, Relation rel, Relation target, TupleTa
 		/* the check computed the generated columns: image them too */
 		Change	   *again = make_change(rel, target, CMD_INSERT, old, new, workflow, info);
 
+		change->key = again->key;
 		change->new_image = again->new_image;
 		change->new_row = again->new_row;
 	}
