@@ -60,7 +60,7 @@ typedef struct Write
 } Write;
 
 /* preview_set.c */
-extern DraftSet *draft_set(Relation rel, int64 request);
+extern DraftSet *draft_set(Relation rel, int64 request, bool own);
 extern DraftRow *draft_of_key(DraftSet *set, const char *key);
 extern char *key_of_row(DraftSet *set, Datum *values, bool *nulls);
 extern SPIPlanPtr find_plan(Relation rel, Bitmapset *columns, Bitmapset *key);
