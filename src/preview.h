@@ -68,6 +68,9 @@ extern SPIPlanPtr find_plan(Relation rel, Bitmapset *columns, Bitmapset *key);
 /* preview.c */
 extern int64 preview_only_draft(Relation rel, Datum *values, bool *nulls);
 
+/* preview_fold.c */
+extern bool preview_fold(Write *write, CmdType operation, Bitmapset *columns, bool *written);
+
 /* preview_view.c */
 extern void write_open(Write *write);
 extern void write_look(Write *write, CmdType operation);
