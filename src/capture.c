@@ -340,6 +340,12 @@ gate_capture(Relation rel, CmdType operation, TupleTableSlot *old, TupleTableSlo
 		check_draft_unseen(req, change, rel, target, old, new, workflow, info, touched);
 	else
 		check_draft(req, change, rel, target, old, new, workflow, info, touched);
+
+	/* a trigger of the table that is written, or an aspect's function, has chosen the values */
+	if (change->new_image && (applying_request || InSecurityRestrictedOperation()))
+		for (int i = 0; i < change->new_image->n; i++)
+			change->others = bms_add_member(change->others, change->new_image->columns ?
+											change->new_image->columns[i] : i + 1);
 	change_store(req, change);
 
 	bundle_added(req, wf, change, actor);

@@ -153,6 +153,7 @@ CREATE TABLE idflow.change_data (
 	superseded   int,
 	salt         bytea,
 	context      text[],
+	others       smallint[],	-- columns whose drafted value is not the requester's own
 	PRIMARY KEY (request, seq)
 );
 
