@@ -244,6 +244,8 @@ typedef struct Layout
 	char	  **names;
 	int16	   *attnums;
 	char	  **types;
+	Oid		   *type_oids;		/* and their modifiers; NULL if not known, or */
+	int32	   *typmods;		/* made in another database */
 	FmgrInfo   *output;			/* output functions; layout_current() only */
 	bool		special;		/* has types whose text depends on more settings */
 	bool		lasting;		/* lives as long as the session */

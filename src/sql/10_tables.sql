@@ -122,7 +122,9 @@ CREATE TABLE idflow.layout (
 	made_in      text NOT NULL DEFAULT idflow.this_database(),
 	columns      text[] NOT NULL,
 	attnums      smallint[] NOT NULL,
-	types        text[] NOT NULL
+	types        text[] NOT NULL,
+	type_oids    oid[],			-- what the types were, whatever they are called by now
+	typmods      int[]
 );
 
 /*
