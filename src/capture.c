@@ -27,6 +27,7 @@
 #include "capture.h"
 #include "column.h"
 #include "compat.h"
+#include "fold.h"
 #include "idflow.h"
 #include "plancache.h"
 #include "session.h"
@@ -105,56 +106,6 @@ target_slot(Relation rel, Relation target, TupleTableSlot *slot)
 	if (map)
 		return execute_attr_map_slot(map->attrMap, slot, result);
 	return ExecCopySlot(result, slot);
-}
-
-/*
- * fold: what a request that collects changes already has on this row.  A
- * DELETE replaces earlier UPDATEs of the row; what reads the table's values
- * instead of the drafted ones is refused.  Returns true if there is nothing
- * left to add.
- */
-static bool
-fold(Request *req, Change *change)
-{
-	ListCell   *lc;
-
-	if (req->nchanges == 0 || req->stands_alone || change->operation == CMD_INSERT)
-		return false;
-	foreach(lc, changes_on_row(req, change))
-	{
-		Change	   *earlier = lfirst(lc);
-
-		if (earlier->operation == CMD_DELETE)
-		{
-			if (change->operation == CMD_DELETE)
-				return true;
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("request " INT64_FORMAT " already deletes this row", req->id)));
-		}
-		if (earlier->operation != CMD_UPDATE)
-			continue;
-		if (change->operation == CMD_DELETE)
-		{
-			change_drop(req, earlier->seq);
-			continue;
-		}
-		for (int i = 0; i < earlier->new_image->n; i++)
-		{
-			bool		found;
-
-			(void) image_value(change->new_image, earlier->new_image->columns[i], &found);
-			if (found)
-				ereport(ERROR,
-						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						 errmsg("request " INT64_FORMAT " already changes column \"%s\" of this row",
-								req->id,
-								earlier->layout->names[earlier->new_image->columns[i] - 1]),
-						 errdetail("The statement computed its value from the table, not from the draft."),
-						 errhint("Submit the request, or withdraw it and write the final value once.")));
-		}
-	}
-	return false;
 }
 
 /*
@@ -322,7 +273,7 @@ gate_capture(Relation rel, CmdType operation, TupleTableSlot *old, TupleTableSlo
 		touched = touched_attributes(RelationGetDescr(rel), old, new);
 	req->acting = req->requester;
 	change = make_change(rel, target, operation, old, new, workflow, info);
-	if (fold(req, change))
+	if (fold(req, change, target))
 	{
 		bundle_added(req, wf, change, actor);
 		table_close(target, NoLock);

@@ -53,7 +53,7 @@ static const AttributeRule workflow_attributes[] = {
 	{"FourEyes", ATTRIBUTE_BOOLEAN, 0},
 	{"Exact", ATTRIBUTE_BOOLEAN, 0},
 	{"Nested", ATTRIBUTE_CHOICE, REFUSED, "Separate|Include", "Separate"},
-	{"PendingPolicy", ATTRIBUTE_CHOICE, REFUSED, "Merge|Refuse", "Merge"},
+	{"PendingPolicy", ATTRIBUTE_CHOICE, 0, "Merge|Refuse"},
 	{"EffectiveDate", ATTRIBUTE_EXPRESSION, 0},
 	{"ExpiryDate", ATTRIBUTE_EXPRESSION, 0},
 	{"ApplyAs", ATTRIBUTE_NAME, REFUSED},

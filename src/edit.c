@@ -24,6 +24,7 @@
 #include "decide.h"
 #include "edit.h"
 #include "idflow.h"
+#include "pending.h"
 #include "plancache.h"
 #include "schedule.h"
 #include "task.h"
@@ -117,6 +118,25 @@ next_revision(Request *req)
 		task_ask_again(req);
 }
 
+/* The check has computed the stored generated columns: image them, too. */
+static void
+take_generated(Change *change, Relation rel, TupleTableSlot *slot)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	int			nest = transmission_modes_begin_for(change->layout);
+
+	change->new_row = ExecCopySlotHeapTuple(slot);
+	for (int p = 1; change->operation == CMD_INSERT && p <= change->layout->ncolumns; p++)
+	{
+		AttrNumber	attnum = row_attnum(change->layout, rel, p, true);
+
+		if (attnum != InvalidAttrNumber &&
+			TupleDescAttr(desc, attnum - 1)->attgenerated == ATTRIBUTE_GENERATED_STORED)
+			image_set(change->new_image, p, row_text(rel, change->new_row, attnum));
+	}
+	transmission_modes_end(nest);
+}
+
 /* The draft's row, checked as a new draft is; holds its unique keys anew. */
 static void
 check_again(Request *req, Change *change, Relation rel)
@@ -130,7 +150,11 @@ check_again(Request *req, Change *change, Relation rel)
 
 	change->old_row = change->new_row = NULL;
 	if (change->operation == CMD_DELETE)
+	{
+		pending_row_take(req, change, rel);
+		change_store_held(req, change);
 		return;
+	}
 	row_load(req, change, rel);
 	new = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsHeapTuple);
 	ExecForceStoreHeapTuple(change->new_row, new, false);
@@ -160,18 +184,20 @@ check_again(Request *req, Change *change, Relation rel)
 		}
 	}
 
-	pending_keys_drop(req, change->seq);
+	/* in a partitioned table the leaf's indexes hold the keys, as at first */
+	if (rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+		pending_keys_drop(req, change->seq);
 
 	/* the other changes as they were, this one as it is */
 	others = req->changes;
 	req->changes = list_delete_ptr(list_copy(others), change);
 	become(&save, requester_role(req), 0);
 	tried = draft_check(req, change, rel, NULL, old, new, touched);
-	/* in a partitioned table the leaf's indexes hold the keys, as at first */
 	if (rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
 		pending_keys_add(req, change, rel, new, touched, old ? &old->tts_tid : NULL,
 						 NIL, !tried);
 	restore_user(&save);
+	take_generated(change, rel, new);
 	if (old)
 		ExecDropSingleTupleTableSlot(old);
 	ExecDropSingleTupleTableSlot(new);

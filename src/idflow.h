@@ -181,6 +181,7 @@ typedef struct Workflow
 	bool		exact;
 	bool		trace;			/* keep what expressions gave */
 	int			bundle;			/* BundleMode: what becomes one request */
+	bool		one_request;	/* one on a row at a time */
 	char	   *deployed_by;
 	DefinitionElement *element; /* its other attributes; children: columns,
 								 * aspects, homonym links */
@@ -274,6 +275,7 @@ extern void image_to_datums(Image *image, Datum *columns, char *columns_null,
 extern const char *image_value(Image *image, int position, bool *found);
 extern Image *image_copy(Image *image);
 extern void image_set(Image *image, int position, const char *value);
+extern void image_remove(Image *image, int position);
 extern char *image_digest(Image *image, bytea *salt);
 extern void set_if_different(const char *name, const char *value);
 extern int	transmission_modes_begin(void);
@@ -459,7 +461,7 @@ extern void pending_value_keep(Request *req, Change *change, Oid relid, const ch
 							   const char *value);
 extern bool pending_key_raced(ErrorData *error);
 extern void pending_keys_drop(Request *req, int seq);
-extern bool pending_key_of_request(int64 request, Oid indexid, int nkeys,
+extern int	pending_key_of_request(int64 request, Oid indexid, int nkeys,
 								   Oid *types, Oid *collations, Datum *values);
 
 /* check.c */

@@ -26,24 +26,6 @@
 PG_FUNCTION_INFO_V1(idflow_resolve);
 PG_FUNCTION_INFO_V1(idflow_rebase);
 
-/* Take positions out of a change's images. */
-static void
-image_remove(Image *image, int position)
-{
-	int			k = 0;
-
-	if (image == NULL || image->columns == NULL)
-		return;
-	for (int i = 0; i < image->n; i++)
-	{
-		if (image->columns[i] == position)
-			continue;
-		image->columns[k] = image->columns[i];
-		image->values[k++] = image->values[i];
-	}
-	image->n = k;
-}
-
 /*
  * After conflicts were settled: a change that is left with nothing goes, and
  * a request that is left with nothing ends.  Returns whether it goes on.

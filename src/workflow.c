@@ -160,6 +160,7 @@ workflow_by_id(int64 id)
 	Datum		values[1] = {Int64GetDatum(id)};
 	HeapTuple	row;
 	bool		isnull;
+	const char *policy;
 	int			rows;
 	int			n = 0;
 	MemoryContext oldcxt;
@@ -188,6 +189,8 @@ workflow_by_id(int64 id)
 	wf->element = copy_element("Workflow", row, 9, 0);
 	wf->trace = element_boolean(wf->element, "Trace", false);
 	wf->bundle = bundle_mode(element_value(wf->element, "Bundle"));
+	policy = element_value(wf->element, "PendingPolicy");
+	wf->one_request = policy && strcmp(policy, "Refuse") == 0;
 
 	rows = store_exec(&select_activities, values, NULL, false);
 	wf->activities = MemoryContextAllocZero(TopMemoryContext, Max(rows, 1) * sizeof(Activity));
