@@ -165,6 +165,8 @@ make_change(Relation rel, Relation target, CmdType operation, TupleTableSlot *ol
 			break;
 	}
 	transmission_modes_end(nest);
+	if (old)
+		row_base_note(change, rel, old);
 
 	if (target_old)
 		change->old_row = ExecCopySlotHeapTuple(target_old);

@@ -155,6 +155,9 @@ CREATE TABLE idflow.change_data (
 	superseded   int,
 	salt         bytea,
 	context      text[],
+	base_xid     bigint,		-- who wrote the row's version that the draft is based on, ...
+	base_file    oid,			-- ... in which file it stood, ...
+	based_at     timestamptz,	-- ... and when that was
 	PRIMARY KEY (request, seq)
 );
 
