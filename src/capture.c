@@ -165,6 +165,8 @@ make_change(Relation rel, Relation target, CmdType operation, TupleTableSlot *ol
 			break;
 	}
 	transmission_modes_end(nest);
+	if (old)
+		row_base_note(change, rel, old);
 
 	/* a trigger of the table that is written, or an aspect's function, has chosen the values */
 	if (change->new_image && (applying_request || InSecurityRestrictedOperation()))

@@ -245,6 +245,8 @@ typedef struct Layout
 	char	  **names;
 	int16	   *attnums;
 	char	  **types;
+	Oid		   *type_oids;		/* and their modifiers; NULL if not known, or */
+	int32	   *typmods;		/* made in another database */
 	FmgrInfo   *output;			/* output functions; layout_current() only */
 	bool		special;		/* has types whose text depends on more settings */
 	bool		lasting;		/* lives as long as the session */
@@ -282,6 +284,15 @@ extern void transmission_modes_end(int nestlevel);
 
 /* --------------------------------- requests, changes, events, tasks */
 
+/* What has become of the row that a change is about. */
+typedef enum RowFate
+{
+	ROW_THERE,
+	ROW_MOVED,					/* it has another key */
+	ROW_RECREATED,				/* another row has its key */
+	ROW_DELETED
+} RowFate;
+
 /* One drafted row operation; idflow.change_data. */
 typedef struct Change
 {
@@ -306,6 +317,12 @@ typedef struct Change
 	Bitmapset  *stand_ins;		/* simulated: attribute numbers of columns whose
 								 * value stands for one that would be unique */
 	bool		stored;			/* has a row in idflow.change_data */
+
+	/* the version of the row that the draft is based on; see row_base.c */
+	TransactionId base_xid;		/* that wrote it; invalid: not known */
+	Oid			base_file;
+	TimestampTz based_at;		/* 0: when the request was made */
+	RowFate		fate;			/* what row_base() has found */
 
 	/* written before its approval; see persist_into.c */
 	bool		resource;
@@ -477,6 +494,12 @@ extern char *row_text(Relation rel, HeapTuple row, AttrNumber attnum);
 extern HeapTuple row_find(Relation rel, Change *change, bool lock);
 extern void row_load(Request *req, Change *change, Relation rel);
 extern Oid	requester_role(Request *req);
+
+/* row_base.c */
+extern void row_base_note(Change *change, Relation rel, TupleTableSlot *old);
+extern void row_base_renew(Change *change, HeapTuple live);
+extern HeapTuple row_base(Request *req, Change *change, Relation rel);
+extern const char *row_fates(Request *req);
 
 /* binding.c */
 extern void layout_unbind(Oid relid);
