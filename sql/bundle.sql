@@ -187,11 +187,25 @@ SELECT * FROM hr.person WHERE id IN (3, 4, 5, 40) ORDER BY id;
 BEGIN;
 SELECT idflow.begin_request('swap') AS r \gset
 DELETE FROM hr.person WHERE id = 5;
-SAVEPOINT s;
--- the row is still there, so its key is taken
+-- its key is free by then
 INSERT INTO hr.person VALUES (5, 'in the place of 5');
+-- so is one that a row gives up
+UPDATE hr.person SET id = 51 WHERE id = 6;
+INSERT INTO hr.person VALUES (6, 'in the place of 6');
+UPDATE hr.person SET a = 'A' WHERE id = 7;
+SAVEPOINT s;
+INSERT INTO hr.person VALUES (7, 'nobody gives it up');
 \echo :LAST_ERROR_SQLSTATE
 ROLLBACK TO s;
+SAVEPOINT s;
+SELECT idflow.submit(:r);
+COMMIT;
+\c - bu_boss
+SELECT idflow.approve(task) FROM idflow.inbox WHERE request = :r;
+\c - bu_app
+SELECT id, name, a FROM hr.person WHERE id IN (5, 6, 7, 51) ORDER BY id;
+BEGIN;
+SELECT idflow.begin_request('twice') AS r \gset
 -- two drafts of one key in one request
 INSERT INTO hr.person VALUES (50, 'x');
 INSERT INTO hr.person VALUES (50, 'y');
@@ -202,7 +216,7 @@ ROLLBACK;
 BEGIN;
 SELECT idflow.begin_request('all or nothing') AS r \gset
 INSERT INTO hr.person VALUES (60, 'first', NULL), (61, 'second', 1);
-UPDATE hr.person SET a = 'A' WHERE id = 6;
+UPDATE hr.person SET a = 'A' WHERE id = 8;
 SELECT idflow.submit(:r);
 COMMIT;
 \c - :me
@@ -215,7 +229,7 @@ SELECT idflow.approve(task) FROM idflow.inbox;
 \echo :LAST_ERROR_SQLSTATE
 SELECT r.state, r.activity, count(v.*) AS votes FROM idflow.request r LEFT JOIN idflow.vote v ON v.request = r.id WHERE r.id = :r GROUP BY 1, 2;
 \c - bu_app
-SELECT id, name, a FROM hr.person WHERE id IN (6, 60, 61) ORDER BY id;
+SELECT id, name, a FROM hr.person WHERE id IN (8, 60, 61) ORDER BY id;
 SELECT idflow.withdraw(:r, 'never mind');
 SELECT idflow.withdraw(:r);
 \echo :LAST_ERROR_SQLSTATE

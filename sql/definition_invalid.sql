@@ -141,7 +141,7 @@ CREATE FUNCTION pg_temp.wf(attributes text, activity text DEFAULT '', inside tex
 $$;
 SELECT * FROM idflow.validate(pg_temp.wf(''));
 SELECT v.element, v.message, v.hint
-  FROM (VALUES (1, 'Nested="Include"', '', '', ''), (2, 'PendingPolicy="Refuse"', '', '', ''),
+  FROM (VALUES (1, 'Nested="Include"', '', '', ''), 
                (5, 'ApplyAs="hr"', '', '', ''), (6, 'Retention="1 year"', '', '', ''),
                (7, 'Title="XPath:/x"', '', '', ''),
                (15, '', 'Due="3 days"', '', ''),

@@ -24,6 +24,7 @@
 #include "idflow.h"
 #include "notice.h"
 #include "persist_into.h"
+#include "reading.h"
 #include "subxact.h"
 
 /* Applies within applies, and whether the innermost is at its end. */
@@ -81,7 +82,7 @@ apply_change(Request *req, Change *change, HeapTuple *written, char **held_by, S
 		*written = NULL;
 	if (change->operation != CMD_INSERT)
 	{
-		live = row_find(rel, change, true);
+		live = row_base(req, change, rel);
 		if (apply_conflicts(req, change, rel, live, &positions, &merged))
 		{
 			List	   *names = NIL;
@@ -271,7 +272,7 @@ compare_rows(const ListCell *a, const ListCell *b)
  * other.  They are written in the order in which they were drafted.
  */
 static void
-lock_rows(List *changes)
+lock_rows(Request *req, List *changes)
 {
 	List	   *rows = NIL;
 	ListCell   *lc;
@@ -285,7 +286,7 @@ lock_rows(List *changes)
 	foreach(lc, rows)
 	{
 		Relation	rel = row_open(lfirst(lc), RowExclusiveLock);
-		HeapTuple	row = row_find(rel, lfirst(lc), true);
+		HeapTuple	row = row_base(req, lfirst(lc), rel);
 
 		if (row)
 			heap_freetuple(row);
@@ -325,7 +326,7 @@ apply_changes(Request *req, List *changes, HeapTuple *written, char **held_by,
 		become(&save, roleid, 0);
 		nest = NewGUCNestLevel();
 		if (!trying)
-			lock_rows(changes);
+			lock_rows(req, changes);
 		foreach(lc, changes)
 		{
 			restore_context(lfirst(lc));
@@ -411,8 +412,9 @@ apply_all(Request *req, char **held_by, Change **held_change, StringInfo report)
 }
 
 /*
- * apply_request: the same; where a workflow hides columns, errors don't show
- * what PostgreSQL tells of the rows that they are about.
+ * apply_request: the same; where a workflow hides columns, or the requester in
+ * whose transaction it is those that aspects have set, errors don't show what
+ * PostgreSQL tells of the rows that they are about.
  */
 ApplyOutcome
 apply_request(Request *req, char **held_by, Change **held_change, StringInfo report)
@@ -422,7 +424,7 @@ apply_request(Request *req, char **held_by, Change **held_change, StringInfo rep
 	ListCell   *lc;
 
 	foreach(lc, request_changes(req))
-		hides |= change_hides_columns((Change *) lfirst(lc));
+		hides |= change_hides_columns((Change *) lfirst(lc)) || sight_is_narrow(req, lfirst(lc));
 	if (!hides)
 		return apply_all(req, held_by, held_change, report);
 	PG_TRY();

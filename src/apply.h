@@ -32,6 +32,8 @@ typedef struct Dml
 	AttrNumber *attnums;		/* columns that the first arguments stand for */
 	Datum	   *values;
 	char	   *nulls;
+	Bitmapset  *defaulted;		/* arguments that the gate puts in, because the
+								 * statement may only say DEFAULT */
 } Dml;
 
 extern void apply_edit_query(const char *source, Query *query);
@@ -66,6 +68,7 @@ typedef enum PassVerdict
 
 extern Pass *current_pass;		/* NULL: nothing is being written */
 extern PassVerdict apply_pass(TriggerData *trigdata, CmdType operation, const char *workflow);
+extern HeapTuple apply_pass_row(TriggerData *trigdata, HeapTuple row);
 
 /* merge.c: a change beside the row as it stands now */
 extern bool apply_conflicts(Request *req, Change *change, Relation rel, HeapTuple live,

@@ -300,7 +300,8 @@ check_kind(Relation rel)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("cannot attach a workflow to foreign table \"%s\"", name),
-					 errdetail("An approved change could not be written to it in the transaction of its approval with certainty.")));
+					 errdetail("An approved change could not be written to it in the transaction of its approval with certainty."),
+					 errhint("Attach the workflow to the table itself, in the database where that is; writing to the foreign table then makes requests there.")));
 			break;
 		default:
 			ereport(ERROR,

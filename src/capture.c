@@ -23,13 +23,13 @@
 #include "utils/rel.h"
 
 #include "apply.h"
+#include "bundle.h"
 #include "capture.h"
 #include "column.h"
 #include "compat.h"
+#include "fold.h"
 #include "idflow.h"
-#include "notice.h"
 #include "plancache.h"
-#include "schedule.h"
 #include "session.h"
 #include "statement.h"
 
@@ -108,127 +108,6 @@ target_slot(Relation rel, Relation target, TupleTableSlot *slot)
 	return ExecCopySlot(result, slot);
 }
 
-/* A request made by a statement of an apply has a parent; chains are short. */
-static void
-check_parents(void)
-{
-	static StorePlan count_parents = {
-		"WITH RECURSIVE chain (id, parent, n) AS ("
-		" SELECT id, parent, 1 FROM idflow.request WHERE id OPERATOR(pg_catalog.=) $1"
-		" UNION ALL SELECT r.id, r.parent, c.n OPERATOR(pg_catalog.+) 1"
-		" FROM idflow.request r, chain c WHERE r.id OPERATOR(pg_catalog.=) c.parent"
-		" AND c.n OPERATOR(pg_catalog.<) $2)"
-		" SELECT pg_catalog.count(*) FROM chain",
-		2, {INT8OID, INT4OID}
-	};
-	Datum		values[2];
-	UserSwitch	save;
-	int64		n;
-
-	if (applying_request == 0)
-		return;
-	values[0] = Int64GetDatum(applying_request);
-	values[1] = Int32GetDatum(MAX_PARENTS);
-	store_begin(&save);
-	store_exec(&count_parents, values, NULL, false);
-	n = spi_int64(SPI_tuptable->vals[0], 1);
-	store_end(&save);
-
-	/* those that are being applied right now may not be stored yet */
-	if (Max(n, apply_depth()) >= MAX_PARENTS)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("request " INT64_FORMAT " has more than %d requests above it",
-						applying_request, MAX_PARENTS - 1),
-				 errhint("Triggers of gated tables write to gated tables in a circle.")));
-}
-
-/*
- * The request that a row goes into: the one being collected, else a new one.
- */
-static Request *
-request_for_row(const char *actor)
-{
-	int64		collecting = applying_request ? 0 : collecting_request();
-	Request    *req;
-
-	if (collecting == 0)
-	{
-		check_parents();
-		req = request_create(actor);
-		schedule_by_settings(req);
-		return req;
-	}
-	req = request_load(collecting);
-	if (req == NULL || strcmp(req->state, "draft") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_WF_REQUEST_STATE),
-				 errmsg("request " INT64_FORMAT " does not collect changes any more", collecting),
-				 errhint("Begin another with idflow.begin_request().")));
-	if (strcmp(req->requester, actor) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("request " INT64_FORMAT " collects the changes of \"%s\", not of \"%s\"",
-						collecting, req->requester, actor)));
-	if (strcmp(req->role, GetUserNameFromId(GetUserId(), false)) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("request " INT64_FORMAT " is applied as role \"%s\" and can't take a change of role \"%s\"",
-						collecting, req->role, GetUserNameFromId(GetUserId(), false)),
-				 errhint("All changes of a request are made by one role.")));
-	return req;
-}
-
-/*
- * fold: what a request that collects changes already has on this row.  A
- * DELETE replaces earlier UPDATEs of the row; what reads the table's values
- * instead of the drafted ones is refused.  Returns true if there is nothing
- * left to add.
- */
-static bool
-fold(Request *req, Change *change)
-{
-	ListCell   *lc;
-
-	if (req->is_new || change->operation == CMD_INSERT)
-		return false;
-	foreach(lc, changes_on_row(req, change))
-	{
-		Change	   *earlier = lfirst(lc);
-
-		if (earlier->operation == CMD_DELETE)
-		{
-			if (change->operation == CMD_DELETE)
-				return true;
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("request " INT64_FORMAT " already deletes this row", req->id)));
-		}
-		if (earlier->operation != CMD_UPDATE)
-			continue;
-		if (change->operation == CMD_DELETE)
-		{
-			change_drop(req, earlier->seq);
-			continue;
-		}
-		for (int i = 0; i < earlier->new_image->n; i++)
-		{
-			bool		found;
-
-			(void) image_value(change->new_image, earlier->new_image->columns[i], &found);
-			if (found)
-				ereport(ERROR,
-						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						 errmsg("request " INT64_FORMAT " already changes column \"%s\" of this row",
-								req->id,
-								earlier->layout->names[earlier->new_image->columns[i] - 1]),
-						 errdetail("The statement computed its value from the table, not from the draft."),
-						 errhint("Submit the request, or withdraw it and write the final value once.")));
-		}
-	}
-	return false;
-}
-
 /*
  * Make the change: images in the target's shape.
  */
@@ -286,6 +165,14 @@ make_change(Relation rel, Relation target, CmdType operation, TupleTableSlot *ol
 			break;
 	}
 	transmission_modes_end(nest);
+	if (old)
+		row_base_note(change, rel, old);
+
+	/* a trigger of the table that is written, or an aspect's function, has chosen the values */
+	if (change->new_image && (applying_request || InSecurityRestrictedOperation()))
+		for (int i = 0; i < change->new_image->n; i++)
+			change->others = bms_add_member(change->others, change->new_image->columns ?
+											change->new_image->columns[i] : i + 1);
 
 	if (target_old)
 		change->old_row = ExecCopySlotHeapTuple(target_old);
@@ -346,6 +233,7 @@ check_draft(Request *req, Change *change, Relation rel, Relation target, TupleTa
 		/* the check computed the generated columns: image them too */
 		Change	   *again = make_change(rel, target, CMD_INSERT, old, new, workflow, info);
 
+		change->key = again->key;
 		change->new_image = again->new_image;
 		change->new_row = again->new_row;
 	}
@@ -385,7 +273,7 @@ gate_capture(Relation rel, CmdType operation, TupleTableSlot *old, TupleTableSlo
 	Workflow   *wf = workflow_current(workflow, false);
 	const char *actor = actor_name();
 	Relation	target = table_open(target_of(rel, operation, info), AccessShareLock);
-	Request    *req = request_for_row(actor);
+	Request    *req = bundle_request(wf, rel, actor);
 	Change	   *change;
 	Bitmapset  *touched = NULL;
 
@@ -393,15 +281,19 @@ gate_capture(Relation rel, CmdType operation, TupleTableSlot *old, TupleTableSlo
 		touched = touched_attributes(RelationGetDescr(rel), old, new);
 	req->acting = req->requester;
 	change = make_change(rel, target, operation, old, new, workflow, info);
-	if (fold(req, change))
+	if (fold(req, change, target))
 	{
+		bundle_added(req, wf, change, actor);
 		table_close(target, NoLock);
 		return;
 	}
 	if (req->workflow == NULL)
 	{
+		MemoryContext old = MemoryContextSwitchTo(bundle_context(req));
+
 		req->workflow = wf;
 		request_name(req, change);
+		MemoryContextSwitchTo(old);
 	}
 	if (workflow_hides_columns(wf))
 		check_draft_unseen(req, change, rel, target, old, new, workflow, info, touched);
@@ -409,15 +301,6 @@ gate_capture(Relation rel, CmdType operation, TupleTableSlot *old, TupleTableSlo
 		check_draft(req, change, rel, target, old, new, workflow, info, touched);
 	change_store(req, change);
 
-	if (strcmp(req->state, "draft") != 0 || collecting_request() == 0 || applying_request)
-	{
-		engine_start(req, wf);
-		if (setting_comment && setting_comment[0] && req->events)
-			((Event *) linitial(req->events))->comment = pstrdup(setting_comment);
-	}
-	request_write(req);
-	remember_request(actor, req->id);
-	notice_add(req->id, req->state, request_activity(req) ? request_activity(req)->name : NULL,
-			   operation, change->target);
+	bundle_added(req, wf, change, actor);
 	table_close(target, NoLock);
 }

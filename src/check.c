@@ -95,7 +95,8 @@ referenced_index(Oid constraint, Oid confrelid)
  * owner, as referential integrity itself does.
  */
 static void
-check_foreign_key(Request *req, Relation rel, TupleTableSlot *slot, ForeignKeyCacheInfo *fk)
+check_foreign_key(Request *req, Change *change, Relation rel, TupleTableSlot *slot,
+				  ForeignKeyCacheInfo *fk)
 {
 	Relation	pk;
 	Datum		values[INDEX_MAX_KEYS];
@@ -106,6 +107,7 @@ check_foreign_key(Request *req, Relation rel, TupleTableSlot *slot, ForeignKeyCa
 	UserSwitch	save;
 	Oid			indexid;
 	bool		found;
+	int			seq = 0;
 	bool		self = fk->confrelid == RelationGetRelid(rel);
 	char	   *name;
 
@@ -171,9 +173,10 @@ check_foreign_key(Request *req, Relation rel, TupleTableSlot *slot, ForeignKeyCa
 	restore_user(&save);
 	SPI_finish();
 
-	if (!found &&
-		!pending_key_of_request(req->id, indexid,
-								fk->nkeys, types, collations, values))
+	/* a draft that is edited has its place among the request's */
+	if (!found)
+		seq = pending_key_of_request(req->id, indexid, fk->nkeys, types, collations, values);
+	if (!found && (seq == 0 || (change->seq != 0 && seq > change->seq)))
 	{
 		char	   *constraint = get_constraint_name(fk->conoid);
 		StringInfoData columns;
@@ -196,8 +199,13 @@ check_foreign_key(Request *req, Relation rel, TupleTableSlot *slot, ForeignKeyCa
 				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 				 errmsg("insert or update on table \"%s\" violates foreign key constraint \"%s\"",
 						RelationGetRelationName(rel), constraint),
+				 seq ?
+				 errdetail("Key (%s)=(%s) of table \"%s\" is drafted by a later change of the request.",
+						   columns.data, shown.data, RelationGetRelationName(pk)) :
 				 errdetail("Key (%s)=(%s) is not present in table \"%s\".",
 						   columns.data, shown.data, RelationGetRelationName(pk)),
+				 seq ?
+				 errhint("Changes are written in the order in which they were made: delete this draft and write it anew.") :
 				 errhint("A row that is only drafted can be referred to in the same request; see idflow.begin_request()."),
 				 errtableconstraint(rel, constraint)));
 	}
@@ -205,7 +213,8 @@ check_foreign_key(Request *req, Relation rel, TupleTableSlot *slot, ForeignKeyCa
 }
 
 static void
-check_foreign_keys(Request *req, Relation rel, TupleTableSlot *slot, Bitmapset *touched)
+check_foreign_keys(Request *req, Change *change, Relation rel, TupleTableSlot *slot,
+				   Bitmapset *touched)
 {
 	ListCell   *lc;
 
@@ -218,7 +227,7 @@ check_foreign_keys(Request *req, Relation rel, TupleTableSlot *slot, Bitmapset *
 		for (int i = 0; !relevant && i < fk->nkeys; i++)
 			relevant = bms_is_member(fk->conkey[i], touched);
 		if (relevant)
-			check_foreign_key(req, rel, slot, fk);
+			check_foreign_key(req, change, rel, slot, fk);
 	}
 }
 
@@ -462,8 +471,9 @@ draft_check(Request *req, Change *change, Relation rel, StatementInfo *info,
 		 ((rri == NULL || OidIsValid(info->as_user)) &&
 		  check_enable_rls(change->target, InvalidOid, true) == RLS_ENABLED)))
 	{
-		/* with what the request drafted before, since it may be built upon */
-		tried = apply_try(req, lappend(list_copy(request_changes(req)), change));
+		/* with what the request drafted before, where it may be built upon */
+		tried = apply_try(req, lappend(req->stands_alone ? NIL : list_copy(request_changes(req)),
+									   change));
 		policies = true;
 		if (tried && RelationGetDescr(rel)->constr && RelationGetDescr(rel)->constr->has_generated_stored)
 			take_tried(change, rel, tried, new, true);
@@ -473,7 +483,7 @@ draft_check(Request *req, Change *change, Relation rel, StatementInfo *info,
 				  rel->rd_rel->relispartition && change->target == RelationGetRelid(rel),
 				  strict, strict || shown);
 	if (strict && tried == NULL)
-		check_foreign_keys(req, rel, new, touched);
+		check_foreign_keys(req, change, rel, new, touched);
 	if (info)
 		check_options(change, rel, info, new, tried, policies);
 	return tried != NULL;

@@ -19,6 +19,9 @@
 #include "parser/parse_relation.h"
 #include "utils/datum.h"
 #include "utils/rel.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 
 /* The ExecutorRun hook lost its execute_once argument in 18. */
 #if PG_VERSION_NUM >= 180000
@@ -90,12 +93,22 @@ planned_updated_cols(PlannedStmt *stmt, RangeTblEntry *rte)
  * they are passed by value, datum_image_eq() of older minor releases, such as
  * 16.6 and 17.2, compares what is beyond their length too, and there a large oid
  * from a row differs from the one that was read from text.
+ *
+ * A value that an UPDATE leaves in the table's TOAST table is the same pointer
+ * before and after: it need not be read to know that.
  */
 static inline bool
 same_datum(Datum a, Datum b, bool byval, int len)
 {
 	if (!byval)
+	{
+		if (len == -1 && VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(a)) &&
+			VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(b)) &&
+			memcmp(DatumGetPointer(a), DatumGetPointer(b),
+				   VARSIZE_EXTERNAL(DatumGetPointer(a))) == 0)
+			return true;
 		return datum_image_eq(a, b, false, len);
+	}
 	switch (len)
 	{
 		case sizeof(char):

@@ -15,6 +15,7 @@
 #include "postgres.h"
 
 #include "access/sysattr.h"
+#include "catalog/pg_attribute.h"
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "parser/parsetree.h"
@@ -127,6 +128,7 @@ dml_prepare(Dml *dml, Change *change, Relation rel, HeapTuple live)
 	dml->values = palloc(max * sizeof(Datum));
 	dml->nulls = palloc0(max + 1);
 	dml->nargs = 0;
+	dml->defaulted = NULL;
 
 	initStringInfo(&name);
 	appendStringInfoString(&name, operation_name(change->operation));
@@ -145,6 +147,9 @@ dml_prepare(Dml *dml, Change *change, Relation rel, HeapTuple live)
 		types[dml->nargs] = att->atttypid;
 		dml->values[dml->nargs] = layout_value(change->layout, rel, position, image->values[i], &isnull);
 		dml->nulls[dml->nargs] = isnull ? 'n' : ' ';
+		/* an UPDATE has no OVERRIDING SYSTEM VALUE */
+		if (change->operation == CMD_UPDATE && att->attidentity == ATTRIBUTE_IDENTITY_ALWAYS)
+			dml->defaulted = bms_add_member(dml->defaulted, dml->nargs);
 		appendStringInfoChar(&name, ' ');
 		append_int(&name, attnum);
 		if (!change_touches(change, att, position, image->values[i]))
@@ -194,9 +199,14 @@ dml_prepare(Dml *dml, Change *change, Relation rel, HeapTuple live)
 			case CMD_UPDATE:
 				appendStringInfo(&sql, "UPDATE %s SET ", table_sql(rel, true));
 				for (int i = 0; i < nargs; i++)
-					appendStringInfo(&sql, "%s%s = $%d", i == 0 ? "" : ", ",
-									 quote_identifier(NameStr(TupleDescAttr(desc, dml->attnums[i] - 1)->attname)),
-									 i + 1);
+				{
+					appendStringInfo(&sql, "%s%s = ", i == 0 ? "" : ", ",
+									 quote_identifier(NameStr(TupleDescAttr(desc, dml->attnums[i] - 1)->attname)));
+					if (bms_is_member(i, dml->defaulted))
+						appendStringInfoString(&sql, "DEFAULT");
+					else
+						appendStringInfo(&sql, "$%d", i + 1);
+				}
 				break;
 			default:
 				appendStringInfo(&sql, "DELETE FROM %s", table_sql(rel, true));

@@ -24,7 +24,9 @@
 #include "decide.h"
 #include "edit.h"
 #include "idflow.h"
+#include "pending.h"
 #include "plancache.h"
+#include "reading.h"
 #include "schedule.h"
 #include "task.h"
 
@@ -117,6 +119,25 @@ next_revision(Request *req)
 		task_ask_again(req);
 }
 
+/* The check has computed the stored generated columns: image them, too. */
+static void
+take_generated(Change *change, Relation rel, TupleTableSlot *slot)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	int			nest = transmission_modes_begin_for(change->layout);
+
+	change->new_row = ExecCopySlotHeapTuple(slot);
+	for (int p = 1; change->operation == CMD_INSERT && p <= change->layout->ncolumns; p++)
+	{
+		AttrNumber	attnum = row_attnum(change->layout, rel, p, true);
+
+		if (attnum != InvalidAttrNumber &&
+			TupleDescAttr(desc, attnum - 1)->attgenerated == ATTRIBUTE_GENERATED_STORED)
+			image_set(change->new_image, p, row_text(rel, change->new_row, attnum));
+	}
+	transmission_modes_end(nest);
+}
+
 /* The draft's row, checked as a new draft is; holds its unique keys anew. */
 static void
 check_again(Request *req, Change *change, Relation rel)
@@ -130,7 +151,11 @@ check_again(Request *req, Change *change, Relation rel)
 
 	change->old_row = change->new_row = NULL;
 	if (change->operation == CMD_DELETE)
+	{
+		pending_row_take(req, change, rel);
+		change_store_held(req, change);
 		return;
+	}
 	row_load(req, change, rel);
 	new = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsHeapTuple);
 	ExecForceStoreHeapTuple(change->new_row, new, false);
@@ -160,18 +185,20 @@ check_again(Request *req, Change *change, Relation rel)
 		}
 	}
 
-	pending_keys_drop(req, change->seq);
+	/* in a partitioned table the leaf's indexes hold the keys, as at first */
+	if (rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+		pending_keys_drop(req, change->seq);
 
 	/* the other changes as they were, this one as it is */
 	others = req->changes;
 	req->changes = list_delete_ptr(list_copy(others), change);
 	become(&save, requester_role(req), 0);
 	tried = draft_check(req, change, rel, NULL, old, new, touched);
-	/* in a partitioned table the leaf's indexes hold the keys, as at first */
 	if (rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
 		pending_keys_add(req, change, rel, new, touched, old ? &old->tts_tid : NULL,
 						 NIL, !tried);
 	restore_user(&save);
+	take_generated(change, rel, new);
 	if (old)
 		ExecDropSingleTupleTableSlot(old);
 	ExecDropSingleTupleTableSlot(new);
@@ -203,11 +230,18 @@ check_edit_privilege(Change *change, Relation rel, int position)
 /*
  * edit_set: a new value, as output text or NULL, for a column of a draft that
  * is an INSERT or an UPDATE.  live is the row as it is now (UPDATE; NULL: it
- * is gone); value is kept, in the current memory context.
+ * is gone); value is kept, in the current memory context.  own: the requester
+ * himself writes it.  What others put into his draft is not his to see unless
+ * he may SELECT it; what he has written stays his as long as it stands.
  */
 void
-edit_set(Change *change, Relation rel, HeapTuple live, int position, char *value)
+edit_set(Change *change, Relation rel, HeapTuple live, int position, char *value, bool own)
 {
+	bool		drafted;
+	const char *before = image_value(change->new_image, position, &drafted);
+	bool		same = drafted &&
+		(value == NULL ? before == NULL : before != NULL && strcmp(value, before) == 0);
+
 	if (change->operation == CMD_UPDATE)
 	{
 		bool		found;
@@ -225,7 +259,14 @@ edit_set(Change *change, Relation rel, HeapTuple live, int position, char *value
 		}
 	}
 	image_set(change->new_image, position, value);
-	if (change->operation == CMD_INSERT)
+
+	/* a column of an INSERT that nobody had named may hold a default that he doesn't know */
+	if (own)
+		change->others = bms_del_member(change->others, position);
+	else if (!same || (change->operation == CMD_INSERT && change->written_known &&
+					   !bms_is_member(position, change->written)))
+		change->others = bms_add_member(change->others, position);
+	if (change->operation == CMD_INSERT || (own && change->written_known))
 		change->written = bms_add_member(change->written, position);
 }
 
@@ -245,7 +286,7 @@ edit_done(Request *req, Change *change, Relation rel)
 			change->key->values[i] = unconstify(char *,
 												image_value(change->new_image, change->key->columns[i], &found));
 		}
-	if (change_hides_columns(change))
+	if (change_hides_columns(change) || sight_is_narrow(req, change))
 	{
 		PG_TRY();
 		{
@@ -308,7 +349,8 @@ edit_change(Request *req, Change *change, Jsonb *values)
 		check_edit_privilege(change, rel, position);
 		value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column);
 		spicxt = MemoryContextSwitchTo(cxt);
-		edit_set(change, rel, live, position, value);
+		edit_set(change, rel, live, position, value,
+				 req->acting_for == NULL && strcmp(req->acting, req->requester) == 0);
 		MemoryContextSwitchTo(spicxt);
 	}
 	transmission_modes_end(nest);

@@ -182,6 +182,8 @@ idflow_gate(PG_FUNCTION_ARGS)
 	switch (apply_pass(trigdata, operation, workflow))
 	{
 		case PASS_THROUGH:
+			if (operation == CMD_UPDATE)
+				result = apply_pass_row(trigdata, result);
 			return PointerGetDatum(result);
 		case PASS_HELD:
 			return PointerGetDatum(NULL);

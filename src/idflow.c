@@ -23,6 +23,7 @@
 #include "utils/varlena.h"
 
 #include "apply.h"
+#include "bundle.h"
 #include "compat.h"
 #include "definition.h"
 #include "explain.h"
@@ -54,6 +55,20 @@ static const struct config_enum_entry notice_options[] = {
 	{"statement", NOTICE_STATEMENT, false},
 	{"row", NOTICE_ROW, false},
 	{"off", NOTICE_OFF, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry on_drop_options[] = {
+	{"auto", ON_DROP_AUTO, false},
+	{"refuse", ON_DROP_REFUSE, false},
+	{"end", ON_DROP_END, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry bundle_options[] = {
+	{"row", BUNDLE_ROW, false},
+	{"statement", BUNDLE_STATEMENT, false},
+	{"transaction", BUNDLE_TRANSACTION, false},
 	{NULL, 0, false}
 };
 
@@ -201,6 +216,17 @@ library_is_preloaded(void)
 }
 
 /*
+ * statement_end_is_seen: whether a hook sees the end of the innermost
+ * statement, or of the one around it.  That of a utility statement which was
+ * in execution when the library was loaded goes by.
+ */
+bool
+statement_end_is_seen(void)
+{
+	return query_frames || (loading_stmt && loading_stmt->commandType != CMD_UTILITY);
+}
+
+/*
  * executor_depth: how many statements deep we are; 1 in a client's own.
  */
 int
@@ -231,7 +257,10 @@ look_for_loading_end(void)
 {
 	if (loading_stmt && depth == 1 &&
 		(ActivePortal == NULL || !list_member_ptr(ActivePortal->stmts, loading_stmt)))
+	{
 		loading_statement_end();
+		bundle_statement_end(depth);
+	}
 }
 
 static void
@@ -307,6 +336,7 @@ idflow_executor_finish(QueryDesc *queryDesc)
 			prev_executor_finish(queryDesc);
 		else
 			standard_ExecutorFinish(queryDesc);
+		bundle_statement_end(depth - 1);
 	}
 	PG_FINALLY();
 	{
@@ -351,6 +381,7 @@ idflow_process_utility(PlannedStmt *pstmt, const char *queryString,
 		else
 			standard_ProcessUtility(pstmt, queryString, readOnlyTree, context,
 									params, queryEnv, dest, qc);
+		bundle_statement_end(depth - 1);
 	}
 	PG_FINALLY();
 	{
@@ -419,6 +450,16 @@ _PG_init(void)
 							 "Whether a NOTICE tells the client the number of its request.",
 							 NULL,
 							 &setting_notice, NOTICE_STATEMENT, notice_options,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("idflow.bundle",
+							 "What becomes one request: each row, the rows of a statement, or those of a transaction.",
+							 "A workflow may say otherwise; rows that are collected by hand are one request.",
+							 &setting_bundle, BUNDLE_ROW, bundle_options,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("idflow.on_drop",
+							 "What DROP TABLE does with open requests on the table: is refused, or ends them.",
+							 "auto: is refused, and ends them where a superuser or an idflow_admin drops the table.",
+							 &setting_on_drop, ON_DROP_AUTO, on_drop_options,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("idflow.check_limit",
 							"Rows of a statement up to which drafts are checked when they are made.",

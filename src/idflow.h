@@ -68,6 +68,7 @@ extern void loading_statement_end(void);
 extern int	executor_depth(void);
 extern void loaded_by_gate(void);
 extern bool library_is_preloaded(void);
+extern bool statement_end_is_seen(void);
 struct Wrapper;
 extern struct Wrapper *running_wrapper(void);
 extern struct Wrapper *set_running_wrapper(struct Wrapper *wrapper);
@@ -180,6 +181,8 @@ typedef struct Workflow
 	bool		four_eyes;
 	bool		exact;
 	bool		trace;			/* keep what expressions gave */
+	int			bundle;			/* BundleMode: what becomes one request */
+	bool		one_request;	/* one on a row at a time */
 	char	   *deployed_by;
 	DefinitionElement *element; /* its other attributes; children: columns,
 								 * aspects, homonym links */
@@ -243,6 +246,8 @@ typedef struct Layout
 	char	  **names;
 	int16	   *attnums;
 	char	  **types;
+	Oid		   *type_oids;		/* and their modifiers; NULL if not known, or */
+	int32	   *typmods;		/* made in another database */
 	FmgrInfo   *output;			/* output functions; layout_current() only */
 	bool		special;		/* has types whose text depends on more settings */
 	bool		lasting;		/* lives as long as the session */
@@ -271,6 +276,7 @@ extern void image_to_datums(Image *image, Datum *columns, char *columns_null,
 extern const char *image_value(Image *image, int position, bool *found);
 extern Image *image_copy(Image *image);
 extern void image_set(Image *image, int position, const char *value);
+extern void image_remove(Image *image, int position);
 extern char *image_digest(Image *image, bytea *salt);
 extern void set_if_different(const char *name, const char *value);
 extern int	transmission_modes_begin(void);
@@ -278,6 +284,15 @@ extern int	transmission_modes_begin_for(Layout *layout);
 extern void transmission_modes_end(int nestlevel);
 
 /* --------------------------------- requests, changes, events, tasks */
+
+/* What has become of the row that a change is about. */
+typedef enum RowFate
+{
+	ROW_THERE,
+	ROW_MOVED,					/* it has another key */
+	ROW_RECREATED,				/* another row has its key */
+	ROW_DELETED
+} RowFate;
 
 /* One drafted row operation; idflow.change_data. */
 typedef struct Change
@@ -294,6 +309,8 @@ typedef struct Change
 	Image	   *new_image;		/* INSERT: all; UPDATE: touched columns */
 	Bitmapset  *written;		/* INSERT: positions the statement named */
 	bool		written_known;
+	Bitmapset  *others;			/* positions whose drafted value is not the
+								 * requester's own: aspects', editors' */
 	bytea	   *salt;			/* keeps digests from being guessed */
 	List	   *context;		/* settings: name, value, name, value ... */
 	int64	   *held;			/* its keys in idflow.pending_key, by digest */
@@ -301,6 +318,12 @@ typedef struct Change
 	Bitmapset  *stand_ins;		/* simulated: attribute numbers of columns whose
 								 * value stands for one that would be unique */
 	bool		stored;			/* has a row in idflow.change_data */
+
+	/* the version of the row that the draft is based on; see row_base.c */
+	TransactionId base_xid;		/* that wrote it; invalid: not known */
+	Oid			base_file;
+	TimestampTz based_at;		/* 0: when the request was made */
+	RowFate		fate;			/* what row_base() has found */
 
 	/* written before its approval; see persist_into.c */
 	bool		resource;
@@ -374,6 +397,7 @@ typedef struct Request
 	const char *acting_for;		/* on whose behalf he does; NULL: his own */
 	bool		overriding;		/* an admin decides it: nobody is asked */
 	bool		is_new;
+	bool		stands_alone;	/* no further change will refer to one of it */
 	bool		marked;			/* waits without a task; see task_mark_waiting() */
 	bool		keys_free;		/* closed: its pending keys are to be dropped */
 	List	   *events;			/* of Event, not yet written */
@@ -411,6 +435,7 @@ extern void change_store(Request *req, Change *change);
 extern void change_store_held(Request *req, Change *change);
 extern List *changes_held(Request *req, int seq);
 extern void change_update(Request *req, Change *change);
+extern Bitmapset *positions_of(Datum array);
 extern void change_drop(Request *req, int seq);
 extern List *request_changes(Request *req);
 extern List *changes_on_row(Request *req, Change *like);
@@ -455,7 +480,7 @@ extern void pending_value_keep(Request *req, Change *change, Oid relid, const ch
 							   const char *value);
 extern bool pending_key_raced(ErrorData *error);
 extern void pending_keys_drop(Request *req, int seq);
-extern bool pending_key_of_request(int64 request, Oid indexid, int nkeys,
+extern int	pending_key_of_request(int64 request, Oid indexid, int nkeys,
 								   Oid *types, Oid *collations, Datum *values);
 
 /* check.c */
@@ -470,6 +495,13 @@ extern char *row_text(Relation rel, HeapTuple row, AttrNumber attnum);
 extern HeapTuple row_find(Relation rel, Change *change, bool lock);
 extern void row_load(Request *req, Change *change, Relation rel);
 extern Oid	requester_role(Request *req);
+
+/* row_base.c */
+extern void row_base_note(Change *change, Relation rel, TupleTableSlot *old);
+extern void row_base_renew(Change *change, HeapTuple live);
+extern HeapTuple row_base(Request *req, Change *change, Relation rel);
+extern const char *row_fates(Request *req);
+extern const char *row_fate_name(RowFate fate);
 
 /* binding.c */
 extern void layout_unbind(Oid relid);

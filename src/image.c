@@ -18,8 +18,16 @@
 #include "utils/float.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 
 #include "idflow.h"
+
+/*
+ * What the values of an image may come to as text.  An image is shown as jsonb,
+ * which holds 256 MB, and change_diff has three of a value in one row, which may
+ * have 1 GB: whatever can be drafted can be read.
+ */
+#define MAX_IMAGE_SIZE ((Size) 255 * 1024 * 1024)
 
 /*
  * image_from_slot: the image of a row; positions NULL means all columns of
@@ -31,6 +39,7 @@ image_from_slot(Layout *layout, TupleTableSlot *slot, Bitmapset *positions)
 	Image	   *image = palloc(sizeof(Image));
 	int			n = positions ? bms_num_members(positions) : layout->ncolumns;
 	int			k = 0;
+	Size		size = 0;
 
 	image->n = n;
 	image->columns = positions ? palloc(Max(n, 1) * sizeof(int16)) : NULL;
@@ -44,8 +53,19 @@ image_from_slot(Layout *layout, TupleTableSlot *slot, Bitmapset *positions)
 			continue;
 		if (positions)
 			image->columns[k] = p;
-		image->values[k++] = slot->tts_isnull[att] ? NULL :
+		image->values[k] = slot->tts_isnull[att] ? NULL :
 			OutputFunctionCall(&layout->output[p - 1], slot->tts_values[att]);
+		if (image->values[k])
+			size += strlen(image->values[k]);
+		if (size > MAX_IMAGE_SIZE)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("row of table \"%s\" is too large to be drafted",
+							get_rel_name(layout->relid)),
+					 errdetail("With column \"%s\" its values come to more than %d MB as text.",
+							   layout->names[p - 1], (int) (MAX_IMAGE_SIZE / (1024 * 1024))),
+					 errhint("Keep large values in a table of their own, or let the gate's condition leave such rows out.")));
+		k++;
 	}
 	return image;
 }
@@ -172,6 +192,24 @@ image_set(Image *image, int position, const char *value)
 	image->columns[image->n] = position;
 	image->values[image->n] = value ? pstrdup(value) : NULL;
 	image->n++;
+}
+
+/* image_remove: take a column out, if it is there. */
+void
+image_remove(Image *image, int position)
+{
+	int			k = 0;
+
+	if (image == NULL || image->columns == NULL)
+		return;
+	for (int i = 0; i < image->n; i++)
+	{
+		if (image->columns[i] == position)
+			continue;
+		image->columns[k] = image->columns[i];
+		image->values[k++] = image->values[i];
+	}
+	image->n = k;
 }
 
 /*

@@ -27,6 +27,7 @@ static struct
 	int64		last;
 	int			requests;
 	bool		mixed;			/* operations or targets differ */
+	bool		unfinished;		/* of each request the outcome will be told */
 	CmdType		operation;
 	Oid			relid;
 	char		target[2 * NAMEDATALEN + 2];
@@ -73,9 +74,19 @@ notice_part(int before)
 	outermost = before;
 }
 
-/* The level that a row drafted now is counted at. */
-static int
-present_level(void)
+/* notice_joined: whether several statements count as one. */
+bool
+notice_joined(void)
+{
+	return outermost != INT_MAX;
+}
+
+/*
+ * statement_level: the level that a row drafted now is counted at: how deep
+ * the statement is that it belongs to, 0 being a client's own.
+ */
+int
+statement_level(void)
 {
 	return Min(Max(executor_depth() - 1, 0), outermost);
 }
@@ -86,19 +97,46 @@ present_level(void)
 int
 statement_rows(void)
 {
-	int			level = present_level();
+	int			level = statement_level();
 
 	return pending.rows > 0 && pending.level == level ? pending.rows : 0;
 }
 
+/* Begin to count a statement's rows. */
+static void
+begin(int level, int64 request, CmdType operation, Oid relid)
+{
+	char	   *nsp = get_namespace_name(get_rel_namespace(relid));
+
+	pending.level = level;
+	pending.subid = GetCurrentSubTransactionId();
+	pending.first = request;
+	pending.requests = 0;
+	pending.last = 0;
+	pending.mixed = false;
+	pending.unfinished = true;
+	pending.operation = operation;
+	pending.relid = relid;
+	snprintf(pending.target, sizeof(pending.target), "%s.%s",
+			 nsp ? nsp : "?", get_rel_name(relid));
+}
+
+static void
+stands_at(const char *state, const char *activity)
+{
+	strlcpy(pending.state, state, sizeof(pending.state));
+	strlcpy(pending.activity, activity ? activity : "", sizeof(pending.activity));
+}
+
 /*
- * notice_add: a row of the present statement became part of a request.
+ * notice_add: a row of the present statement became part of a request;
+ * unfinished: notice_outcome() will tell of that.
  */
 void
 notice_add(int64 request, const char *state, const char *activity,
-		   CmdType operation, Oid relid)
+		   CmdType operation, Oid relid, bool unfinished)
 {
-	int			level = present_level();
+	int			level = statement_level();
 
 	if (suspended)
 		return;
@@ -106,30 +144,40 @@ notice_add(int64 request, const char *state, const char *activity,
 		notice_flush();
 
 	if (pending.rows == 0)
-	{
-		char	   *nsp = get_namespace_name(get_rel_namespace(relid));
-
-		pending.level = level;
-		pending.subid = GetCurrentSubTransactionId();
-		pending.first = request;
-		pending.requests = 0;
-		pending.last = 0;
-		pending.mixed = false;
-		pending.operation = operation;
-		pending.relid = relid;
-		snprintf(pending.target, sizeof(pending.target), "%s.%s",
-				 nsp ? nsp : "?", get_rel_name(relid));
-	}
+		begin(level, request, operation, relid);
 	pending.rows++;
 	pending.mixed |= operation != pending.operation || relid != pending.relid;
 	if (request != pending.last)
 		pending.requests++;
 	pending.last = request;
-	strlcpy(pending.state, state, sizeof(pending.state));
-	strlcpy(pending.activity, activity ? activity : "", sizeof(pending.activity));
+	pending.unfinished &= unfinished;
+	stands_at(state, activity);
 
-	if (setting_notice == NOTICE_ROW)
+	if (setting_notice == NOTICE_ROW && !unfinished)
 		notice_flush();
+}
+
+/*
+ * notice_outcome: a request that took several rows was sent on.
+ */
+void
+notice_outcome(int64 request, const char *state, const char *activity,
+			   CmdType operation, Oid relid, bool mixed, int rows)
+{
+	if (suspended)
+		return;
+	if (pending.rows > 0 && (pending.first != request || pending.last != request))
+		notice_flush();
+	if (pending.rows == 0)
+	{
+		begin(statement_level(), request, operation, relid);
+		pending.requests = 1;
+		pending.last = request;
+		pending.mixed = mixed;
+		pending.rows = rows;
+	}
+	pending.unfinished = false;
+	stands_at(state, activity);
 }
 
 /*
@@ -169,7 +217,7 @@ notice_flush(void)
 	if (rows == 0)
 		return;
 	pending.rows = 0;			/* first: ereport may run a client's code */
-	if (setting_notice == NOTICE_OFF)
+	if (setting_notice == NOTICE_OFF || pending.unfinished)
 		return;
 
 	if (pending.requests > 1 && pending.mixed)
@@ -181,6 +229,14 @@ notice_flush(void)
 				(errmsg("%d requests, " INT64_FORMAT " to " INT64_FORMAT ", are %s: %s on %s",
 						pending.requests, pending.first, pending.last, pending.state,
 						operation_name(pending.operation), pending.target)));
+	else if (pending.mixed && pending.activity[0] != '\0' && strcmp(pending.state, "open") == 0)
+		ereport(NOTICE,
+				(errmsg("request " INT64_FORMAT " is open: %d changes wait for %s",
+						pending.last, rows, pending.activity)));
+	else if (pending.mixed)
+		ereport(NOTICE,
+				(errmsg("request " INT64_FORMAT " is %s: %d changes",
+						pending.last, pending.state, rows)));
 	else if (pending.activity[0] != '\0' && strcmp(pending.state, "open") == 0)
 		ereport(NOTICE,
 				(errmsg("request " INT64_FORMAT " is open: %s on %s waits for %s",

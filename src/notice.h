@@ -5,7 +5,9 @@
 #include "idflow.h"
 
 extern void notice_add(int64 request, const char *state, const char *activity,
-					   CmdType operation, Oid relid);
+					   CmdType operation, Oid relid, bool unfinished);
+extern void notice_outcome(int64 request, const char *state, const char *activity,
+						   CmdType operation, Oid relid, bool mixed, int rows);
 extern void notice_statement_end(int depth);
 extern void notice_flush(void);
 extern void notice_forget(SubTransactionId subid);
@@ -13,6 +15,8 @@ extern void notice_hand_up(SubTransactionId subid, SubTransactionId parent);
 extern bool notice_suspend(bool on);
 extern int	notice_join(void);
 extern void notice_part(int before);
+extern bool notice_joined(void);
+extern int	statement_level(void);
 extern int	statement_rows(void);
 
 #endif

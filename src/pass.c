@@ -14,6 +14,7 @@
 #include "access/htup_details.h"
 #include "catalog/partition.h"
 #include "commands/trigger.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "apply.h"
@@ -86,4 +87,40 @@ apply_pass(TriggerData *trigdata, CmdType operation, const char *workflow)
 		return PASS_THROUGH;
 	pass->held_by = MemoryContextStrdup(pass->context, workflow);
 	return PASS_HELD;
+}
+
+/*
+ * apply_pass_row: the row of an UPDATE that passes, with the drafted values in
+ * the columns that the statement could only set to DEFAULT.
+ */
+HeapTuple
+apply_pass_row(TriggerData *trigdata, HeapTuple row)
+{
+	Pass	   *pass = current_pass;
+	Relation	rel = trigdata->tg_relation;
+	int			n = bms_num_members(pass->dml->defaulted);
+	int		   *columns;
+	Datum	   *values;
+	bool	   *nulls;
+	int			i = -1;
+	int			k = 0;
+
+	if (n == 0)
+		return row;
+	columns = palloc(n * sizeof(int));
+	values = palloc(n * sizeof(Datum));
+	nulls = palloc(n * sizeof(bool));
+	while ((i = bms_next_member(pass->dml->defaulted, i)) >= 0)
+	{
+		AttrNumber	attnum = pass->dml->attnums[i];
+
+		/* in a partition the columns may stand elsewhere */
+		if (RelationGetRelid(rel) != pass->change->target)
+			attnum = get_attnum(RelationGetRelid(rel),
+								get_attname(pass->change->target, attnum, false));
+		columns[k] = attnum;
+		values[k] = pass->dml->values[i];
+		nulls[k++] = pass->dml->nulls[i] == 'n';
+	}
+	return heap_modify_tuple_by_cols(row, RelationGetDescr(rel), n, columns, values, nulls);
 }

@@ -34,44 +34,16 @@
 #include "heapstore.h"
 #include "idflow.h"
 #include "notice.h"
-#include "probe.h"
+#include "pending.h"
 
-/* A key that a draft asks for. */
-typedef struct PendingKey
-{
-	Relation	index;
-	bool		generated;		/* no two rows get the same: not held */
-	bool		chosen;			/* a value that is usually generated so */
-	bool		has_null;
-	bool		decides;		/* others hold it, and are asked before the rest */
-	int64		digest;
-	Datum		values[INDEX_MAX_KEYS];
-	bool		nulls[INDEX_MAX_KEYS];
-} PendingKey;
-
-/* What evaluating expressions and waiting for others' rows takes. */
-typedef struct KeyExecution
-{
-	Relation	rel;
-	TupleTableSlot *slot;
-	EState	   *estate;			/* NULL until needed */
-	ResultRelInfo *rri;			/* NULL until needed */
-} KeyExecution;
-
-static StorePlan insert_key = {
+StorePlan	pending_insert = {
 	"INSERT INTO idflow.pending_key (digest, request, seq) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
 	3, {INT8OID, INT8OID, INT4OID}
 };
 
-static StorePlan select_key = {
-	"SELECT request FROM idflow.pending_key WHERE digest OPERATOR(pg_catalog.=) $1",
+StorePlan	pending_holder = {
+	"SELECT request, seq FROM idflow.pending_key WHERE digest OPERATOR(pg_catalog.=) $1",
 	1, {INT8OID}
-};
-
-static StorePlan select_key_of = {
-	"SELECT FROM idflow.pending_key WHERE digest OPERATOR(pg_catalog.=) $1"
-	" AND request OPERATOR(pg_catalog.=) $2 AND seq OPERATOR(pg_catalog.=) $3",
-	3, {INT8OID, INT8OID, INT4OID}
 };
 
 /* the open request that drafts a new row with a key, other than one's own */
@@ -134,8 +106,8 @@ key_digest(Oid indexid, int nkeys, Oid *types, Oid *collations, Datum *values, b
 	return (int64) digest;
 }
 
-/* Whether a change of these columns can change what the index holds. */
-static bool
+/* index_is_touched: whether a change of these columns can change what it holds. */
+bool
 index_is_touched(IndexInfo *info, Bitmapset *touched)
 {
 	Bitmapset  *used = NULL;
@@ -198,72 +170,29 @@ written_attributes(Change *change, Relation rel)
 	return bms_add_member(written, MaxHeapAttributeNumber);
 }
 
-static EState *
-execution_estate(KeyExecution *execution)
-{
-	if (execution->estate == NULL)
-	{
-		execution->estate = CreateExecutorState();
-		GetPerTupleExprContext(execution->estate)->ecxt_scantuple = execution->slot;
-	}
-	return execution->estate;
-}
-
-static ResultRelInfo *
-execution_indexes(KeyExecution *execution)
-{
-	if (execution->rri == NULL)
-	{
-		execution->rri = makeNode(ResultRelInfo);
-		InitResultRelInfo(execution->rri, execution->rel, 0, NULL, 0);
-		ExecOpenIndices(execution->rri, true);
-	}
-	return execution->rri;
-}
-
 /*
- * "(login)=(anna)", or NULL if the current role may not see it.
+ * key_description: "(login)=(anna)", or NULL if the current role may not see it.
  */
-static char *
+char *
 key_description(PendingKey *key)
 {
 	return BuildIndexValueDescription(key->index, key->values, key->nulls);
 }
 
-/* Error as the table itself would if a live row has the key. */
-static void
-check_live_key(KeyExecution *execution, PendingKey *key, ItemPointer self)
+/* pending_held: note that a change holds a key. */
+void
+pending_held(Change *change, int64 digest)
 {
-	ItemPointerData conflict;
-	ItemPointerData invalid;
-	char	   *description;
+	int64	   *held = (int64 *) palloc((change->nheld + 1) * sizeof(int64));
 
-	if (!key->index->rd_index->indimmediate)
-		return;
-
-	/* nearly always nobody has the key, nor is about to have it */
-	if (!key->has_null)
+	for (int i = 0; i < change->nheld; i++)
 	{
-		SnapshotData dirty;
-
-		InitDirtySnapshot(dirty);
-		if (index_probe(execution->rel, key->index, &dirty, key->values) == PROBE_NOT_FOUND)
+		if (change->held[i] == digest)
 			return;
+		held[i] = change->held[i];
 	}
-	ItemPointerSetInvalid(&conflict);
-	ItemPointerSetInvalid(&invalid);
-	if (check_index_constraints(execution_indexes(execution), execution->slot,
-								execution_estate(execution), &conflict, self ? self : &invalid,
-								list_make1_oid(RelationGetRelid(key->index))) ||
-		(self && ItemPointerEquals(self, &conflict)))
-		return;
-	description = key_description(key);
-	ereport(ERROR,
-			(errcode(ERRCODE_UNIQUE_VIOLATION),
-			 errmsg("duplicate key value violates unique constraint \"%s\"",
-					RelationGetRelationName(key->index)),
-			 description ? errdetail("Key %s already exists.", description) : 0,
-			 errtableconstraint(execution->rel, RelationGetRelationName(key->index))));
+	held[change->nheld++] = digest;
+	change->held = held;
 }
 
 /* Error: an open request asks for the key.  By the rights of whoever drafts. */
@@ -296,13 +225,13 @@ hold_contended_key(Request *req, Change *change, PendingKey *key)
 	values[1] = Int64GetDatum(req->id);
 	values[2] = Int32GetDatum(change->seq);
 	store_begin(&save);
-	while (store_exec(&insert_key, values, NULL, false) == 0)
+	while (store_exec(&pending_insert, values, NULL, false) == 0)
 	{
 		int64		holder;
 
 		/* he may have let go of it in between: then try again */
 		CHECK_FOR_INTERRUPTS();
-		if (store_exec(&select_key, values, NULL, false) == 0)
+		if (store_exec(&pending_holder, values, NULL, false) == 0)
 			continue;
 		holder = spi_int64(SPI_tuptable->vals[0], 1);
 		store_end(&save);
@@ -386,7 +315,7 @@ take_key(Request *req, Change *change, PendingKey *key)
 	hold_key(req, change, key);
 	if (key->chosen)
 		check_chosen_key(req, change, key);
-	change->held[change->nheld++] = key->digest;
+	pending_held(change, key->digest);
 }
 
 /*
@@ -421,11 +350,22 @@ pending_keys_add(Request *req, Change *change, Relation rel, TupleTableSlot *slo
 	KeyExecution execution = {rel, slot, NULL, NULL};
 	ListCell   *lc;
 
+	change->held = NULL;
+	change->nheld = 0;
+	pending_row_take(req, change, rel);
 	if (change->operation == CMD_DELETE || statement_rows() >= setting_check_limit)
+	{
+		if (change->nheld > 0)
+			change_store_held(req, change);
 		return;
+	}
 	indexes = RelationGetIndexList(rel);
 	if (indexes == NIL)
+	{
+		if (change->nheld > 0)
+			change_store_held(req, change);
 		return;
+	}
 
 	written = written_attributes(change, rel);
 	foreach(lc, indexes)
@@ -480,13 +420,11 @@ pending_keys_add(Request *req, Change *change, Relation rel, TupleTableSlot *slo
 								 index->rd_indcollation, key->values, key->nulls);
 		/* a request that collects changes may refer to it by the next */
 		key->generated = key_is_generated(rel, info, written, &key->chosen) &&
-			touched == NULL && req->is_new;
+			touched == NULL && req->stands_alone;
 		key->chosen &= touched == NULL;
 		keys = lappend(keys, key);
 	}
 
-	change->held = palloc(Max(list_length(keys), 1) * sizeof(int64));
-	change->nheld = 0;
 	foreach(lc, keys)
 	{
 		PendingKey *key = lfirst(lc);
@@ -506,114 +444,79 @@ pending_keys_add(Request *req, Change *change, Relation rel, TupleTableSlot *slo
 	}
 	change_store_held(req, change);
 	foreach(lc, check_live ? keys : NIL)
-		check_live_key(&execution, lfirst(lc), self);
+		check_live_key(req, &execution, lfirst(lc), self);
 
 	foreach(lc, keys)
 		index_close(((PendingKey *) lfirst(lc))->index, NoLock);
-	if (execution.rri)
-		ExecCloseIndices(execution.rri);
-	if (execution.estate)
-		FreeExecutorState(execution.estate);
+	execution_end(&execution);
+}
+
+/* Does another change of the list hold the key? */
+static bool
+held_by_another(List *changes, int seq, int64 digest)
+{
+	ListCell   *lc;
+
+	foreach(lc, changes)
+	{
+		Change	   *change = lfirst(lc);
+
+		for (int i = 0; change->seq != seq && i < change->nheld; i++)
+			if (change->held[i] == digest)
+				return true;
+	}
+	return false;
 }
 
 /*
  * pending_keys_drop: let go of the keys of one change, or, seq being 0, of all
- * of a request.
+ * of a request.  Changes of one row hold that together.
  */
 void
 pending_keys_drop(Request *req, int seq)
 {
+	List	   *changes = changes_held(req, 0);
 	ListCell   *lc;
 
-	foreach(lc, changes_held(req, seq))
+	foreach(lc, changes)
 	{
 		Change	   *change = lfirst(lc);
 
+		if (seq != 0 && change->seq != seq)
+			continue;
 		/* one that came out of another database may be somebody else's here */
 		for (int i = 0; i < change->nheld; i++)
-			store_delete_of(&pending_table, change->held[i], PK_REQUEST, req->id);
+			if (seq == 0 || !held_by_another(changes, seq, change->held[i]))
+				store_delete_of(&pending_table, change->held[i], PK_REQUEST, req->id);
 		change->nheld = 0;
 	}
 }
 
 /*
- * pending_key_of_request: whether a request itself drafts a row with this
- * key, so that another of its drafts may refer to it.  The key is held by the
+ * pending_key_of_request: the number of the change by which a request itself
+ * drafts a row with this key, so that a later one may refer to it; 0 if none.  The key is held by the
  * index of the partition that the row belongs to.
  */
-bool
+int
 pending_key_of_request(int64 request, Oid indexid, int nkeys,
 					   Oid *types, Oid *collations, Datum *values)
 {
 	UserSwitch	save;
 	Datum		args[1];
-	bool		found = false;
+	int			seq = 0;
 	ListCell   *lc;
 
 	foreach(lc, find_all_inheritors(indexid, NoLock, NULL))
 	{
 		args[0] = Int64GetDatum(key_digest(lfirst_oid(lc), nkeys, types, collations, values, NULL));
 		store_begin(&save);
-		found = store_exec(&select_key, args, NULL, false) > 0 &&
-			spi_int64(SPI_tuptable->vals[0], 1) == request;
+		if (store_exec(&pending_holder, args, NULL, false) > 0 &&
+			spi_int64(SPI_tuptable->vals[0], 1) == request)
+			seq = spi_int32(SPI_tuptable->vals[0], 2);
 		store_end(&save);
-		if (found)
+		if (seq)
 			break;
 	}
-	return found;
+	return seq;
 }
 
-/* A value of a column that is built to be unique, as a key to be held. */
-static int64
-value_digest(Oid relid, const char *column, const char *value)
-{
-	uint64		digest = hash_bytes_uint32_extended(relid, 1);
-
-	digest = hash_combine64(digest, hash_bytes_extended((const unsigned char *) column, strlen(column), 0));
-	return (int64) hash_combine64(digest, hash_bytes_extended((const unsigned char *) value, strlen(value), 0));
-}
-
-/*
- * pending_value_take: hold a built value for a change; waits for whoever is
- * taking it at the moment.  Returns whether it is free, or the change's
- * already.  pending_value_keep() must follow when the draft has the value.
- */
-bool
-pending_value_take(Request *req, Change *change, Oid relid, const char *column, const char *value)
-{
-	Datum		values[3];
-	UserSwitch	save;
-	bool		taken;
-
-	values[0] = Int64GetDatum(value_digest(relid, column, value));
-	values[1] = Int64GetDatum(req->id);
-	values[2] = Int32GetDatum(change->seq);
-	store_begin(&save);
-	(void) store_exec(&insert_key, values, NULL, false);
-	taken = SPI_processed == 0;
-	if (taken && store_exec(&select_key_of, values, NULL, false) > 0)
-		taken = false;
-	store_end(&save);
-	return !taken;
-}
-
-/*
- * pending_value_keep: let the change, which has just been stored with the
- * value, hold it until its request is closed or it is edited.
- */
-void
-pending_value_keep(Request *req, Change *change, Oid relid, const char *column, const char *value)
-{
-	int64		digest = value_digest(relid, column, value);
-	int64	   *held = (int64 *) palloc((change->nheld + 1) * sizeof(int64));
-
-	for (int i = 0; i < change->nheld; i++)
-	{
-		if (change->held[i] == digest)
-			return;
-		held[i] = change->held[i];
-	}
-	held[change->nheld++] = digest;
-	change->held = held;
-	change_store_held(req, change);
-}

@@ -412,8 +412,11 @@ overlay_draft(DraftSet *set, DraftRow *row, SeenChange *seen)
 	Sight	   *sight = sight_of_columns(change, seen->viewer);
 	AttrNumber *map = map_of(set, change->layout);
 	Image	   *image = change->new_image;
-	int			nest = transmission_modes_begin_for(change->layout);
+	int			nest;
 
+	/* a live row has been found as whoever asks */
+	sight->row_visible = true;
+	nest = transmission_modes_begin_for(change->layout);
 	for (int i = 0; image && i < image->n; i++)
 	{
 		int			p = image->columns ? image->columns[i] : i + 1;
@@ -560,15 +563,16 @@ generate_all(DraftSet *set)
 
 /*
  * draft_set: the rows of a table that open drafts make, change or delete; of
- * one request only if it is not 0.  In the current memory context.
+ * one request only if it is not 0; own: of those that he has made himself.  In
+ * the current memory context.
  */
 DraftSet *
-draft_set(Relation rel, int64 request)
+draft_set(Relation rel, int64 request, bool own)
 {
 	DraftSet   *set = draft_set_create(rel);
 	ListCell   *lc;
 
-	foreach(lc, reading_open_changes(RelationGetRelid(rel), request, false))
+	foreach(lc, reading_open_changes(RelationGetRelid(rel), request, false, own))
 		add_change(set, lfirst(lc));
 	generate_all(set);
 	set->rel = NULL;			/* the caller may keep the set, not the table */

@@ -26,24 +26,6 @@
 PG_FUNCTION_INFO_V1(idflow_resolve);
 PG_FUNCTION_INFO_V1(idflow_rebase);
 
-/* Take positions out of a change's images. */
-static void
-image_remove(Image *image, int position)
-{
-	int			k = 0;
-
-	if (image == NULL || image->columns == NULL)
-		return;
-	for (int i = 0; i < image->n; i++)
-	{
-		if (image->columns[i] == position)
-			continue;
-		image->columns[k] = image->columns[i];
-		image->values[k++] = image->values[i];
-	}
-	image->n = k;
-}
-
 /*
  * After conflicts were settled: a change that is left with nothing goes, and
  * a request that is left with nothing ends.  Returns whether it goes on.
@@ -79,7 +61,7 @@ conflicts_remain(Request *req)
 
 		become(&save, requester_role(req), SECURITY_RESTRICTED_OPERATION);
 		conflict = change->operation != CMD_INSERT &&
-			apply_conflicts(req, change, rel, row_find(rel, change, true), &positions, NULL);
+			apply_conflicts(req, change, rel, row_base(req, change, rel), &positions, NULL);
 		restore_user(&save);
 		table_close(rel, NoLock);
 		if (conflict)
@@ -163,6 +145,30 @@ revised_since_review(Request *req)
 }
 
 /*
+ * Columns of a change were settled upon the row as it is.  If that is another
+ * one than the draft's, it is accepted as such only for all columns at once.
+ */
+static void
+settle_row(Change *change, Jsonb *resolution, HeapTuple live)
+{
+	if (change->fate == ROW_RECREATED)
+		for (int i = 0; i < change->old_image->n; i++)
+		{
+			int			position = change->old_image->columns ? change->old_image->columns[i] : i + 1;
+			const char *name = change->layout->names[position - 1];
+			JsonbValue	v;
+
+			if (getKeyJsonValueFromContainer(&resolution->root, name, strlen(name), &v) == NULL)
+				ereport(ERROR,
+						(errcode(ERRCODE_WF_REQUEST_STATE),
+						 errmsg("another row has the key of this change by now"),
+						 errdetail("The row that was drafted upon is gone."),
+						 errhint("Resolve all columns at once, or withdraw the request.")));
+		}
+	row_base_renew(change, live);
+}
+
+/*
  * idflow_resolve: end a conflict column by column.
  */
 Datum
@@ -179,6 +185,7 @@ idflow_resolve(PG_FUNCTION_ARGS)
 	List	   *positions;
 	ListCell   *lc;
 	bool		review = false;
+	bool		based = false;
 	UserSwitch	save;
 	Event	   *event;
 	int			nest;
@@ -203,7 +210,7 @@ idflow_resolve(PG_FUNCTION_ARGS)
 	rel = row_open(change, RowShareLock);
 
 	become(&save, requester_role(req), SECURITY_RESTRICTED_OPERATION);
-	live = row_find(rel, change, true);
+	live = row_base(req, change, rel);
 	(void) apply_conflicts(req, change, rel, live, &positions, NULL);
 	restore_user(&save);
 
@@ -248,6 +255,7 @@ idflow_resolve(PG_FUNCTION_ARGS)
 				review = true;
 			image_remove(change->old_image, position);
 			image_remove(change->new_image, position);
+			change->others = bms_del_member(change->others, position);
 		}
 		else if (strcmp(choice, "draft") == 0 || strcmp(choice, "base") == 0)
 		{
@@ -262,10 +270,14 @@ idflow_resolve(PG_FUNCTION_ARGS)
 						 errmsg("a deletion can't be resolved to \"base\""),
 						 errhint("Use \"live\" to keep the row or \"draft\" to delete it.")));
 			if (strcmp(choice, "base") == 0)
+			{
+				/* the table's old value, which the requester has not written */
 				image_set(change->new_image, position, base);
+				change->others = bms_add_member(change->others, position);
+			}
 			image_set(change->old_image, position,
 					  row_text(rel, live, row_attnum(change->layout, rel, position, false)));
-			review = true;
+			review = based = true;
 		}
 		else
 			ereport(ERROR,
@@ -274,6 +286,8 @@ idflow_resolve(PG_FUNCTION_ARGS)
 					 errhint("Write \"live\", \"draft\" or \"base\".")));
 	}
 	transmission_modes_end(nest);
+	if (change && based)
+		settle_row(change, resolution, live);
 
 	event = request_event(req, actor, req->acting_via, "Resolve", NULL);
 	event->data = json_from_text(psprintf("{\"change\": " INT64_FORMAT ", \"resolution\": %s}", change_id,
@@ -304,6 +318,15 @@ idflow_resolve(PG_FUNCTION_ARGS)
 	return request_done(req);
 }
 
+/* Columns of a row, and those of its key that are not among them. */
+static List *
+with_key(Change *change, List *positions)
+{
+	for (int i = 0; i < change->key->n; i++)
+		positions = list_append_unique_int(positions, change->key->columns[i]);
+	return positions;
+}
+
 /*
  * idflow_rebase: base the drafts of a request on the rows as they are now.
  * Touched columns keep their drafted values; those that the row already has
@@ -316,6 +339,7 @@ idflow_rebase(PG_FUNCTION_ARGS)
 	const char *actor = actor_name();
 	Request    *req = load_request(id);
 	StringInfoData moved;
+	StringInfoData rows;
 	bool		any = false;
 	ListCell   *lc;
 	Event	   *event;
@@ -334,6 +358,7 @@ idflow_rebase(PG_FUNCTION_ARGS)
 	require_unwritten(req);
 
 	initStringInfo(&moved);
+	initStringInfo(&rows);
 	appendStringInfoChar(&moved, '{');
 	foreach(lc, list_copy(request_changes(req)))
 	{
@@ -345,12 +370,13 @@ idflow_rebase(PG_FUNCTION_ARGS)
 		UserSwitch	save;
 		int			nest;
 		bool		conflict;
+		bool		found;
 
 		if (change->operation == CMD_INSERT)
 			continue;
 		rel = row_open(change, RowShareLock);
 		become(&save, requester_role(req), SECURITY_RESTRICTED_OPERATION);
-		live = row_find(rel, change, true);
+		live = row_base(req, change, rel);
 		conflict = apply_conflicts(req, change, rel, live, &positions, NULL);
 		restore_user(&save);
 		if (conflict && live == NULL)
@@ -358,7 +384,16 @@ idflow_rebase(PG_FUNCTION_ARGS)
 					(errcode(ERRCODE_WF_REQUEST_STATE),
 					 errmsg("the row of change " INT64_FORMAT " is gone", CHANGE_ID(req->id, change->seq)),
 					 errhint("Resolve its columns to \"live\", or withdraw the request.")));
-		if (conflict)
+		/* nothing of another row is what the draft was made upon */
+		for (int i = 0; change->fate == ROW_RECREATED && i < change->old_image->n; i++)
+			positions = list_append_unique_int(positions, change->old_image->columns ?
+											   change->old_image->columns[i] : i + 1);
+		if (change->fate != ROW_THERE)
+			appendStringInfo(&rows, "%s\"" INT64_FORMAT "\": \"%s\"", rows.len > 0 ? ", " : "",
+							 CHANGE_ID(req->id, change->seq), row_fate_name(change->fate));
+		if (change->fate == ROW_MOVED)
+			positions = with_key(change, positions);
+		if (positions != NIL)
 		{
 			any = true;
 			if (moved.len > 1)
@@ -372,11 +407,14 @@ idflow_rebase(PG_FUNCTION_ARGS)
 				if (foreach_current_index(lp) > 0)
 					appendStringInfoString(&moved, ", ");
 				escape_json(&moved, change->layout->names[position - 1]);
-				image_set(change->old_image, position,
-						  row_text(rel, live, row_attnum(change->layout, rel, position, false)));
+				(void) image_value(change->old_image, position, &found);
+				if (found)
+					image_set(change->old_image, position,
+							  row_text(rel, live, row_attnum(change->layout, rel, position, false)));
 			}
 			transmission_modes_end(nest);
 			appendStringInfoChar(&moved, ']');
+			row_base_renew(change, live);
 			change->revision = req->revision + 1;
 			change_update(req, change);
 		}
@@ -387,7 +425,9 @@ idflow_rebase(PG_FUNCTION_ARGS)
 	if (any || in_conflict)
 	{
 		event = request_event(req, actor, req->acting_via, "Rebase", NULL);
-		event->data = json_from_text(psprintf("{\"moved\": %s}", moved.data));
+		event->data = json_from_text(psprintf("{\"moved\": %s%s%s%s}", moved.data,
+											  rows.len > 0 ? ", \"rows\": {" : "", rows.data,
+											  rows.len > 0 ? "}" : ""));
 	}
 	if (any)
 		next_revision(req);

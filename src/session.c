@@ -15,6 +15,7 @@
 #include "access/xact.h"
 #include "utils/memutils.h"
 
+#include "bundle.h"
 #include "idflow.h"
 #include "notice.h"
 #include "plancache.h"
@@ -149,6 +150,7 @@ session_xact_callback(XactEvent event, void *arg)
 			/* FALLTHROUGH */
 		case XACT_EVENT_ABORT:
 			collecting = bypass = newest = NULL;
+			bundle_forget_all();
 			plan_free_dead();
 			loading_statement_end();
 			notice_forget(InvalidSubTransactionId);
@@ -169,6 +171,7 @@ session_subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 		entry_abort(&collecting, mySubid);
 		entry_abort(&bypass, mySubid);
 		entry_abort(&newest, mySubid);
+		bundle_forget(mySubid);
 		notice_forget(mySubid);
 		layout_forget_uncommitted();
 	}
@@ -177,6 +180,7 @@ session_subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 		entry_commit(collecting, mySubid, parentSubid);
 		entry_commit(bypass, mySubid, parentSubid);
 		newest_commit(mySubid, parentSubid);
+		bundle_hand_up(mySubid, parentSubid);
 		notice_hand_up(mySubid, parentSubid);
 	}
 }

@@ -14,6 +14,7 @@
 #include "utils/builtins.h"
 
 #include "aspect.h"
+#include "bundle.h"
 #include "decide.h"
 #include "idflow.h"
 #include "reading.h"
@@ -61,8 +62,14 @@ refuse_applying(Request *req)
 Request *
 load_request(int64 id)
 {
-	Request    *req = request_load(id);
+	Request    *req;
 
+	if (bundle_is_filled(id))
+		ereport(ERROR,
+				(errcode(ERRCODE_WF_REQUEST_STATE),
+				 errmsg("request " INT64_FORMAT " is taking the rows of a statement that is still running", id),
+				 errhint("Use a statement of its own.")));
+	req = request_load(id);
 	if (req == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_WF_UNDEFINED_REQUEST),

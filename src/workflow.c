@@ -20,6 +20,7 @@
 #include "utils/memutils.h"
 
 #include "aspect.h"
+#include "bundle.h"
 #include "homonym.h"
 #include "separation_review.h"
 #include "timeout.h"
@@ -160,6 +161,7 @@ workflow_by_id(int64 id)
 	Datum		values[1] = {Int64GetDatum(id)};
 	HeapTuple	row;
 	bool		isnull;
+	const char *policy;
 	int			rows;
 	int			n = 0;
 	MemoryContext oldcxt;
@@ -187,6 +189,9 @@ workflow_by_id(int64 id)
 	wf->deployed_by = copy_text(row, 8);
 	wf->element = copy_element("Workflow", row, 9, 0);
 	wf->trace = element_boolean(wf->element, "Trace", false);
+	wf->bundle = bundle_mode(element_value(wf->element, "Bundle"));
+	policy = element_value(wf->element, "PendingPolicy");
+	wf->one_request = policy && strcmp(policy, "Refuse") == 0;
 
 	rows = store_exec(&select_activities, values, NULL, false);
 	wf->activities = MemoryContextAllocZero(TopMemoryContext, Max(rows, 1) * sizeof(Activity));

@@ -59,3 +59,25 @@ COMMENT ON FUNCTION idflow.bypass(text) IS
 'Lets the rows of the rest of this transaction pass the gates, each recorded in a request of its own kind (event transition Bypass). For members of idflow_admin. Errors: 42501, 22023 without a reason.';
 REVOKE ALL ON FUNCTION idflow.bypass(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION idflow.bypass(text) TO idflow_admin;
+
+-- ------------------------------------------------------------ transactions' requests
+
+/* A row stands for a request that is to be sent on when its transaction ends, and not longer. */
+CREATE TABLE idflow.bundle (
+	request  bigint NOT NULL PRIMARY KEY
+);
+COMMENT ON TABLE idflow.bundle IS
+'Requests that take the rows of a transaction at work (idflow.bundle = transaction). For nobody but the library; empty to everybody else.';
+
+CREATE FUNCTION idflow.submit_bundle() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'idflow_submit_bundle'
+	LANGUAGE C;
+REVOKE EXECUTE ON FUNCTION idflow.submit_bundle() FROM PUBLIC;
+COMMENT ON FUNCTION idflow.submit_bundle() IS
+'The trigger function that sends a transaction''s request on.';
+
+CREATE CONSTRAINT TRIGGER submit_bundle AFTER INSERT ON idflow.bundle
+	DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION idflow.submit_bundle();
+COMMENT ON TRIGGER submit_bundle ON idflow.bundle IS
+'Before the commit, or when SET CONSTRAINTS idflow.submit_bundle IMMEDIATE says so.';
+ALTER TABLE idflow.bundle ENABLE ALWAYS TRIGGER submit_bundle;
