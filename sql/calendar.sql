@@ -1,4 +1,5 @@
 -- Working hours: what a duration of a calendar comes to.
+SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS idflow;
 SET TimeZone = 'UTC';
 SET DateStyle = 'ISO';
