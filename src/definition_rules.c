@@ -53,6 +53,7 @@ static const AttributeRule workflow_attributes[] = {
 	{"Exact", ATTRIBUTE_BOOLEAN, 0},
 	{"Nested", ATTRIBUTE_CHOICE, REFUSED, "Separate|Include", "Separate"},
 	{"PendingPolicy", ATTRIBUTE_CHOICE, 0, "Merge|Refuse"},
+	{"RepeatedApprover", ATTRIBUTE_CHOICE, 0, "Ask|Auto"},
 	{"EffectiveDate", ATTRIBUTE_EXPRESSION, 0},
 	{"ExpiryDate", ATTRIBUTE_EXPRESSION, 0},
 	{"ApplyAs", ATTRIBUTE_NAME, REFUSED},

@@ -21,6 +21,7 @@
 #include "persist_into.h"
 #include "separation_review.h"
 #include "schedule.h"
+#include "task.h"
 #include "vote.h"
 
 static void run_from(Request *req, int position, bool starts);
@@ -473,11 +474,14 @@ run_from(Request *req, int position, bool starts)
 				template_transition(activity->template, req->activity_state, "Execute") == NULL)
 			{
 				task_open(req);
-				return;
+				if (!repeated_approve(req))
+					return;
+				req->reviewed = places_add(req->reviewed, req->workflow->id, req->position);
 			}
-			engine_move(req, template_transition_name(activity->template,
-													  req->activity_state, "Execute"),
-						STATE_EXECUTED, NULL);
+			else
+				engine_move(req, template_transition_name(activity->template,
+														  req->activity_state, "Execute"),
+							STATE_EXECUTED, NULL);
 		}
 		else if (strcmp(activity->template->name, "Persist") == 0)
 		{

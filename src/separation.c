@@ -106,6 +106,14 @@ acted_in(int64 request, List *activities, const char *principal, bool read_only,
 	return result;
 }
 
+/* Is an event somebody's act in one of the activities? */
+static bool
+acted_by(Event *event, List *activities)
+{
+	return event->activity && strings_contain(activities, event->activity) &&
+		is_verb_transition(event->transition);
+}
+
 /*
  * The activity that keeps a person from the one at hand, in which he acted;
  * NULL if none does.
@@ -125,8 +133,7 @@ separating_activity(Request *req, const char *principal)
 	{
 		Event	   *event = (Event *) lfirst(lc);
 
-		if (event->activity && strings_contain(activities, event->activity) &&
-			is_verb_transition(event->transition) &&
+		if (acted_by(event, activities) &&
 			(strcmp(event->actor, principal) == 0 ||
 			 (event->on_behalf_of && strcmp(event->on_behalf_of, principal) == 0)))
 			return event->activity;
@@ -143,6 +150,34 @@ bool
 separated_from(Request *req, const char *principal)
 {
 	return separating_activity(req, principal) != NULL;
+}
+
+/*
+ * separated_now: all whom the activity at hand keeps out, what has happened in
+ * this very call included.
+ */
+List *
+separated_now(Request *req)
+{
+	Activity   *activity = request_activity(req);
+	List	   *activities = separate_activities(activity, activity->template->initial_state);
+	List	   *names;
+	ListCell   *lc;
+
+	if (activities == NIL)
+		return NIL;
+	names = acted_in(req->id, activities, NULL, false, NULL);
+	foreach(lc, req->events)
+	{
+		Event	   *event = (Event *) lfirst(lc);
+
+		if (!acted_by(event, activities))
+			continue;
+		names = lappend(names, unconstify(char *, event->actor));
+		if (event->on_behalf_of)
+			names = lappend(names, unconstify(char *, event->on_behalf_of));
+	}
+	return names;
 }
 
 /*

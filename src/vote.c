@@ -174,11 +174,14 @@ add_people(Ballot *ballot, int *size, List *people, uint64 now, uint64 then)
 	}
 }
 
-/* Those whom four eyes and separation of duties keep from the task. */
-static List *
-kept_out(Request *req, Activity *activity)
+/*
+ * vote_kept_out: those whom four eyes and separation of duties keep from the
+ * task at hand.
+ */
+List *
+vote_kept_out(Request *req)
 {
-	List	   *names = list_copy(separated_principals(req->id, activity, activity->template->initial_state));
+	List	   *names = separated_now(req);
 
 	if (!req->four_eyes)
 		return names;
@@ -286,7 +289,7 @@ ballot_make(Request *req, Activity *activity, bool opening, List *admins)
 		}
 		add_people(ballot, &size, admins, everything, everything);
 	}
-	settle_voters(ballot, kept_out(req, activity));
+	settle_voters(ballot, vote_kept_out(req));
 
 	for (int q = 0; q < ballot->nquotas; q++)
 	{
