@@ -52,11 +52,6 @@ static StorePlan select_request = {
 	1, {INT8OID}
 };
 
-static StorePlan select_claim = {
-	"SELECT claimed_by FROM idflow.task WHERE id OPERATOR(pg_catalog.=) $1",
-	1, {INT8OID}
-};
-
 /* An argument that must not be null. */
 int64
 int64_argument(FunctionCallInfo fcinfo, int n, const char *name)
@@ -182,36 +177,22 @@ require_four_eyes(Request *req, const char *actor)
 				 errhint("Somebody else must approve it, or the workflow must say FourEyes=\"false\".")));
 }
 
+/*
+ * A task that somebody else has claimed is his, so long as he may act on it;
+ * errors if it is.
+ */
 static void
 refuse_foreign_claim(Request *req, int64 task, const char *claimed_by, const char *actor)
 {
+	const char *behalf;
+
 	if (claimed_by && strcmp(claimed_by, actor) != 0 &&
-		(req->acting_for == NULL || strcmp(claimed_by, req->acting_for) != 0))
+		(req->acting_for == NULL || strcmp(claimed_by, req->acting_for) != 0) &&
+		deputy_authority(req, claimed_by, &behalf) != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_WF_TASK_CLAIMED),
 				 errmsg("task " INT64_FORMAT " is claimed by \"%s\"", task, claimed_by),
 				 errhint("It can be decided by others after idflow.release(" INT64_FORMAT ").", task)));
-}
-
-static char *
-task_claimant(int64 task)
-{
-	MemoryContext cxt = CurrentMemoryContext;
-	Datum		values[1] = {Int64GetDatum(task)};
-	UserSwitch	save;
-	char	   *result = NULL;
-
-	store_begin(&save);
-	if (store_exec(&select_claim, values, NULL, false) > 0)
-	{
-		HeapTuple	row = SPI_tuptable->vals[0];
-		MemoryContext spicxt = MemoryContextSwitchTo(cxt);
-
-		result = spi_text(row, 1);
-		MemoryContextSwitchTo(spicxt);
-	}
-	store_end(&save);
-	return result;
 }
 
 /* Where access rules say who may be asked, it must be one of theirs. */
@@ -260,9 +241,9 @@ task_act(int64 task, const char *verb, const char *comment, const char *to_actor
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a decision on task " INT64_FORMAT " needs a comment", task)));
 
+	refuse_foreign_claim(req, task, task_claimant(req), actor);
 	if (activity->has_quota && votes && vote_is_open(req))
 	{
-		refuse_foreign_claim(req, task, task_claimant(task), actor);
 		verb = vote_cast(req, &vote);
 		if (verb == NULL)
 		{
@@ -282,7 +263,6 @@ task_act(int64 task, const char *verb, const char *comment, const char *to_actor
 	if (template_state_kind(to) == TEMPLATE_STATE_PENDING)
 	{
 		/* stays a task, of one person or of the reviewers again */
-		refuse_foreign_claim(req, task, task_claimant(task), actor);
 		request_participant(req, actor, true);
 		if (strcmp(to, activity->template->initial_state) == 0)
 			to_actor = NULL;
@@ -296,7 +276,7 @@ task_act(int64 task, const char *verb, const char *comment, const char *to_actor
 	}
 	else
 	{
-		refuse_foreign_claim(req, task, task_close(req, to, votes ? &vote : NULL), actor);
+		task_close(req, to, votes ? &vote : NULL);
 		if (!votes)
 			request_participant(req, actor, true);
 		engine_leave(req);
@@ -384,11 +364,9 @@ idflow_claim(PG_FUNCTION_ARGS)
 	const char *actor = actor_name();
 	Request    *req = load_task(task);
 	const char *via = require_authority(req, actor);
-	char	   *claimant = task_claimant(task);
-	const char *behalf;
+	char	   *claimant = task_claimant(req);
 
-	if (claimant && strcmp(claimant, actor) != 0 && deputy_authority(req, claimant, &behalf) != NULL)
-		refuse_foreign_claim(req, task, claimant, actor);
+	refuse_foreign_claim(req, task, claimant, actor);
 	if (claimant == NULL || strcmp(claimant, actor) != 0)
 	{
 		store_claim(task, actor);
@@ -408,7 +386,7 @@ idflow_release(PG_FUNCTION_ARGS)
 	int64		task = int64_argument(fcinfo, 0, "task");
 	const char *actor = actor_name();
 	Request    *req = load_task(task);
-	char	   *claimant = task_claimant(task);
+	char	   *claimant = task_claimant(req);
 
 	/* its holder may, even if the task is not for him any more */
 	if (!role_is_admin(GetUserId()) && (claimant == NULL || strcmp(claimant, actor) != 0))

@@ -38,6 +38,7 @@ PG_FUNCTION_INFO_V1(idflow_add_deputy);
 PG_FUNCTION_INFO_V1(idflow_drop_deputy);
 PG_FUNCTION_INFO_V1(idflow_deputy_keys);
 PG_FUNCTION_INFO_V1(idflow_stands_in_for);
+PG_FUNCTION_INFO_V1(idflow_claim_stands);
 
 #define LINK_COLUMNS(near, far) \
 	"SELECT d." near ", d." far ", d.workflow, d.principal, d.principal_role, d.deputy, d.deputy_role," \
@@ -412,4 +413,63 @@ idflow_stands_in_for(PG_FUNCTION_ARGS)
 				PG_RETURN_TEXT_P(cstring_to_text(for_whom->principal));
 	}
 	PG_RETURN_NULL();
+}
+
+/* Does a person have one of a task's candidate keys? */
+static bool
+has_key(const char *principal, List *keys)
+{
+	ListCell   *lc;
+
+	foreach(lc, actor_keys(principal))
+		if (strings_contain(keys, lfirst(lc)))
+			return true;
+	return false;
+}
+
+/*
+ * idflow.claim_stands(task): may whoever has claimed an open task still act on
+ * it, himself or for somebody?
+ */
+Datum
+idflow_claim_stands(PG_FUNCTION_ARGS)
+{
+	static StorePlan plan = {
+		"SELECT t.claimed_by, r.workflow,"
+		" ARRAY(SELECT c.key FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) t.id)"
+		" FROM idflow.task t, idflow.request r WHERE t.id OPERATOR(pg_catalog.=) $1"
+		" AND r.id OPERATOR(pg_catalog.=) t.request AND t.claimed_by IS NOT NULL",
+		1, {INT8OID}
+	};
+	MemoryContext cxt = CurrentMemoryContext;
+	Datum		values[1] = {PG_GETARG_DATUM(0)};
+	UserSwitch	save;
+	char	   *claimant = NULL;
+	char	   *workflow = NULL;
+	List	   *keys = NIL;
+	ListCell   *lc;
+
+	store_begin(&save);
+	if (store_exec(&plan, values, NULL, true) > 0)
+	{
+		HeapTuple	row = SPI_tuptable->vals[0];
+		MemoryContext spicxt = MemoryContextSwitchTo(cxt);
+		bool		isnull;
+
+		claimant = spi_text(row, 1);
+		workflow = spi_text(row, 2);
+		keys = text_array_list(spi_datum(row, 3, &isnull));
+		MemoryContextSwitchTo(spicxt);
+	}
+	store_end(&save);
+	if (claimant == NULL)
+		PG_RETURN_BOOL(false);
+
+	/* a member of idflow_admin is not known by his name */
+	if (strings_contain(keys, KEY_ADMIN) || has_key(claimant, keys))
+		PG_RETURN_BOOL(true);
+	foreach(lc, stand_ins(claimant, true, workflow, NIL, false))
+		if (has_key(((StandIn *) lfirst(lc))->principal, keys))
+			PG_RETURN_BOOL(true);
+	PG_RETURN_BOOL(false);
 }

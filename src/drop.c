@@ -69,7 +69,7 @@ end_request(int64 id, const char *table, const char *actor)
 	event = request_event(req, req->acting, req->acting_via, "Terminate",
 						  psprintf("table %s was dropped", table));
 	event->from_state = request_full_state(req);
-	(void) task_close(req, "Terminated", NULL);
+	task_close(req, "Terminated", NULL);
 	if (collecting_request() == id)
 		collect_into(0);
 	request_close(req, "terminated");

@@ -468,7 +468,7 @@ typedef struct Vote
 } Vote;
 
 extern void task_store_vote(Request *req, Vote *vote);
-extern char *task_close(Request *req, const char *outcome, Vote *vote);
+extern void task_close(Request *req, const char *outcome, Vote *vote);
 extern List *governed_changes(Request *req);
 
 /* pending.c */

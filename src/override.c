@@ -87,14 +87,14 @@ idflow_override(PG_FUNCTION_ARGS)
 	if (!approving)
 	{
 		engine_move(req, "Override", override_state(req, decision), reason);
-		(void) task_close(req, declining ? "Declined" : "Aborted", NULL);
+		task_close(req, declining ? "Declined" : "Aborted", NULL);
 		request_close(req, declining ? "declined" : "aborted");
 	}
 	else if (req->task)
 	{
 		req->overriding = true;
 		engine_move(req, "Override", override_state(req, decision), reason);
-		(void) task_close(req, req->activity_state, NULL);
+		task_close(req, req->activity_state, NULL);
 		engine_leave(req);
 	}
 	else

@@ -120,7 +120,7 @@ repeated_approve(Request *req)
 		req->acting = acting;
 		req->acting_via = acting_via;
 		req->acting_for = acting_for;
-		(void) task_close(req, to, &vote);
+		task_close(req, to, &vote);
 		return true;
 	}
 	return false;

@@ -40,7 +40,7 @@ still_something(Request *req, Change *change)
 	if (request_changes(req) != NIL)
 		return true;
 	request_event(req, req->acting, req->acting_via, "Abort", "nothing is left to write");
-	(void) task_close(req, "Aborted", NULL);
+	task_close(req, "Aborted", NULL);
 	request_close(req, "aborted");
 	return false;
 }

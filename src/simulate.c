@@ -170,7 +170,7 @@ agree(Request *req)
 		task_move(req, NULL);
 	else
 	{
-		(void) task_close(req, to, NULL);
+		task_close(req, to, NULL);
 		engine_leave(req);
 	}
 }

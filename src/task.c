@@ -343,19 +343,31 @@ task_store_vote(Request *req, Vote *vote)
 }
 
 /*
- * task_close: end the open task, with a vote if there is one.  Returns who had
- * claimed it, or NULL.
+ * task_claimant: who has claimed the open task, or NULL.
  */
 char *
+task_claimant(Request *req)
+{
+	StoreRow	row;
+	ItemPointerData tid = req->task_tid;
+
+	if (!store_fetch_again(&task_table, req->task, &row, &tid))
+		elog(ERROR, "task " INT64_FORMAT " is gone", req->task);
+	return row.nulls[TK_CLAIMED_BY - 1] ? NULL : TextDatumGetCString(row.values[TK_CLAIMED_BY - 1]);
+}
+
+/*
+ * task_close: end the open task, with a vote if there is one.
+ */
+void
 task_close(Request *req, const char *outcome, Vote *vote)
 {
 	StoreRow	row;
 	ItemPointerData tid;
-	char	   *claimed_by = NULL;
 	Datum		now = TimestampTzGetDatum(GetCurrentTimestamp());
 
 	if (req->task == 0)
-		return NULL;
+		return;
 	if (vote)
 		task_store_vote(req, vote);
 	if (request_activity(req)->has_deadline)
@@ -363,8 +375,6 @@ task_close(Request *req, const char *outcome, Vote *vote)
 	tid = req->task_tid;
 	if (!store_fetch_again(&task_table, req->task, &row, &tid))
 		elog(ERROR, "task " INT64_FORMAT " is gone", req->task);
-	if (!row.nulls[TK_CLAIMED_BY - 1])
-		claimed_by = TextDatumGetCString(row.values[TK_CLAIMED_BY - 1]);
 	row_set_text(&row, TK_STATE, "closed");
 	row_set_text(&row, TK_OUTCOME, outcome);
 	row_set(&row, TK_CLOSED_AT, now);
@@ -372,7 +382,6 @@ task_close(Request *req, const char *outcome, Vote *vote)
 	drop_candidates(req->task, NULL);
 	req->task = 0;
 	ItemPointerSetInvalid(&req->task_tid);
-	return claimed_by;
 }
 
 /*

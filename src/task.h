@@ -21,6 +21,7 @@ extern List *candidate_expression_keys(Request *req, Activity *activity, const c
 extern List *candidate_escalated_keys(Request *req, bool *instead);
 extern bool candidate_taken_over(Request *req);
 extern List *task_asked_keys(Request *req);
+extern char *task_claimant(Request *req);
 
 /* repeated.c */
 extern bool repeated_approve(Request *req);

@@ -202,7 +202,7 @@ decide(Request *req, Activity *activity, const DefinitionElement *timeout)
 	record(req, timeout, NIL, false);
 	engine_move(req, template_transition_name(activity->template, req->activity_state, verb), to,
 				psprintf("nobody had decided after %s", element_value(timeout, "After")));
-	(void) task_close(req, to, NULL);
+	task_close(req, to, NULL);
 	engine_leave(req);
 }
 

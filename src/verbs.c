@@ -238,7 +238,7 @@ idflow_withdraw(PG_FUNCTION_ARGS)
 				 errmsg("the rows of request " INT64_FORMAT " are written and it can't be withdrawn", id),
 				 errhint("Write another change that takes them back.")));
 	engine_move(req, "Withdraw", STATE_ABORTED, text_argument(fcinfo, 1));
-	(void) task_close(req, "Aborted", NULL);
+	task_close(req, "Aborted", NULL);
 	if (collecting_request() == id)
 		collect_into(0);
 	request_close(req, "aborted");

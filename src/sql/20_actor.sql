@@ -28,6 +28,12 @@ CREATE FUNCTION idflow.deputy_keys() RETURNS text[]
 COMMENT ON FUNCTION idflow.deputy_keys() IS
 'Candidate keys of the people for whom the present actor stands in now, in whichever workflow.';
 
+CREATE FUNCTION idflow.claim_stands(task bigint) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'idflow_claim_stands'
+	LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION idflow.claim_stands(bigint) IS
+'Part of the view idflow.inbox: whether somebody has claimed a task who may still act on it.';
+
 CREATE FUNCTION idflow.stands_in_for(keys text[], workflow text, barred text[]) RETURNS text
 	AS 'MODULE_PATHNAME', 'idflow_stands_in_for'
 	LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 1000;

@@ -172,7 +172,8 @@ CREATE VIEW idflow.inbox WITH (security_barrier) AS
 	WHERE t.state OPERATOR(pg_catalog.=) 'open'
 		AND (m.own OR b.on_behalf_of IS NOT NULL)
 		AND (t.claimed_by IS NULL OR t.claimed_by OPERATOR(pg_catalog.=) (SELECT idflow.actor())
-			OR t.claimed_by OPERATOR(pg_catalog.=) b.on_behalf_of)
+			OR t.claimed_by OPERATOR(pg_catalog.=) b.on_behalf_of
+			OR NOT idflow.claim_stands(t.id))
 		-- who has voted is asked no more
 		AND (t.quota IS NULL OR NOT EXISTS (
 			SELECT FROM idflow.vote v
