@@ -155,15 +155,17 @@ refers_to_itself(Relation rel)
 
 /*
  * Whether no other row of the present statement can refer to one that it
- * drafts in rel: then drafts need not hold keys that sequences give, nor be
- * looked through for earlier ones of the same row.
+ * drafts in rel, nor is the same: then drafts need not hold keys that sequences
+ * give, nor be looked through for earlier ones of the row.  Without its wrapper
+ * a statement may meet a row twice.
  */
 static bool
 rows_stand_alone(Relation rel)
 {
 	PlannedStmt *stmt = executing_statement();
 
-	return !notice_joined() && (stmt == NULL || !stmt->hasModifyingCTE) && !refers_to_itself(rel);
+	return !notice_joined() && stmt && !stmt->hasModifyingCTE &&
+		(stmt->commandType == CMD_UTILITY || running_wrapper()) && !refers_to_itself(rel);
 }
 
 /* The request into which the rows of the present statement go. */
