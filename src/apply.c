@@ -24,6 +24,7 @@
 #include "idflow.h"
 #include "notice.h"
 #include "persist_into.h"
+#include "propose.h"
 #include "subxact.h"
 
 /* Applies within applies, and whether the innermost is at its end. */
@@ -306,6 +307,8 @@ apply_changes(Request *req, List *changes, HeapTuple *written, char **held_by,
 	bool		outer_settling = settling;
 	int			nest;
 	ListCell   *lc;
+
+	apply_as_still(req);
 
 	/*
 	 * What the caller has deferred fires as the caller, before we are another.

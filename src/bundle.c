@@ -36,6 +36,7 @@
 #include "bundle.h"
 #include "idflow.h"
 #include "notice.h"
+#include "propose.h"
 #include "schedule.h"
 #include "session.h"
 
@@ -371,6 +372,12 @@ bundle_request(Workflow *wf, Relation rel, const char *actor)
 		applying_request ? BUNDLE_ROW : setting_bundle;
 	Request    *req;
 
+	if (proposal_is_for(rel))
+	{
+		req = new_request(actor);
+		req->stands_alone = true;
+		return req;
+	}
 	if (collecting)
 	{
 		Filling    *f = filling_of(collecting);

@@ -56,7 +56,7 @@ static const AttributeRule workflow_attributes[] = {
 	{"PendingPolicy", ATTRIBUTE_CHOICE, 0, "Merge|Refuse"},
 	{"EffectiveDate", ATTRIBUTE_EXPRESSION, 0},
 	{"ExpiryDate", ATTRIBUTE_EXPRESSION, 0},
-	{"ApplyAs", ATTRIBUTE_NAME, REFUSED},
+	{"ApplyAs", ATTRIBUTE_NAME, 0},
 	{"Retention", ATTRIBUTE_TEXT, REFUSED},
 	END_OF_RULES
 };

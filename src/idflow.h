@@ -364,6 +364,8 @@ typedef struct Request
 								 * later one */
 	List	   *editors;		/* principals who edited drafts */
 	char	   *role;			/* database role it is applied as */
+	int64		apply_as_of;	/* version whose ApplyAs that is; 0: the
+								 * requester's own role */
 	TimestampTz effective_at;	/* it is not written before; 0: at once */
 	TimestampTz expires_at;		/* it is reversed then; 0: never */
 	TimestampTz effective_asked;	/* what was asked for, whatever workflows */
@@ -452,6 +454,7 @@ extern List *governed_changes(Request *req);
 /* pending.c */
 extern void pending_keys_add(Request *req, Change *change, Relation rel, TupleTableSlot *slot,
 							 Bitmapset *touched, ItemPointer self, List *first, bool check_live);
+extern void pending_row_add(Request *req, Change *change, Relation rel);
 extern bool pending_value_take(Request *req, Change *change, Oid relid, const char *column,
 							   const char *value);
 extern void pending_value_keep(Request *req, Change *change, Oid relid, const char *column,

@@ -65,6 +65,7 @@ enum
 	REQ_EFFECTIVE_ASKED,
 	REQ_EXPIRES_ASKED,
 	REQ_DATED,
+	REQ_APPLY_AS_OF,
 	REQ_TID						/* ctid, behind them in the queries */
 };
 
@@ -95,7 +96,7 @@ static StoreTable event_table = {"event"};
 	" r.subject, r.parent, r.opened_at, r.closed_at, r.revision, r.workflow_id, r.position, r.task," \
 	" r.persisted, r.steps, r.events, r.changes, r.passed, r.editors, r.requested_role," \
 	" r.partway, r.four_eyes, r.reviewed, r.left_at, r.effective_at," \
-	" r.expires_at, r.effective_asked, r.expires_asked, r.dated, r.ctid"
+	" r.expires_at, r.effective_asked, r.expires_asked, r.dated, r.apply_as_of, r.ctid"
 
 static StorePlan lock_request = {
 	"SELECT " REQUEST_COLUMNS " FROM idflow.request r WHERE id OPERATOR(pg_catalog.=) $1 FOR UPDATE",
@@ -253,6 +254,7 @@ request_from_row(StoreRow *row, ItemPointer tid)
 	req->effective_asked = ROW_INT64(row, REQ_EFFECTIVE_ASKED);
 	req->expires_asked = ROW_INT64(row, REQ_EXPIRES_ASKED);
 	req->dated = DatumGetBool(row->values[REQ_DATED - 1]);
+	req->apply_as_of = ROW_INT64(row, REQ_APPLY_AS_OF);
 	req->tid = *tid;
 	req->marked = req->task == 0 && req->closed_at == 0;
 	if (full_state)
@@ -593,6 +595,8 @@ request_write(Request *req)
 	set_date(&row, REQ_EFFECTIVE_ASKED, req->effective_asked);
 	set_date(&row, REQ_EXPIRES_ASKED, req->expires_asked);
 	row_set(&row, REQ_DATED, BoolGetDatum(req->dated));
+	if (req->apply_as_of)
+		row_set(&row, REQ_APPLY_AS_OF, Int64GetDatum(req->apply_as_of));
 
 	if (req->is_new)
 		store_insert_at(&request_table, &row, &req->tid);
