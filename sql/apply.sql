@@ -512,7 +512,10 @@ ALTER TABLE hr.dropped DROP COLUMN b;
 ALTER TABLE hr.renamed RENAME COLUMN b TO "B b";
 ALTER TABLE hr.retyped ALTER COLUMN b TYPE text;
 ALTER TABLE hr.widened ALTER COLUMN c TYPE varchar(20);
+-- as where the event triggers are off
+SET session_replication_role = replica;
 DROP TABLE hr.gone;
+RESET session_replication_role;
 CREATE SCHEMA hr2;
 GRANT USAGE ON SCHEMA hr2 TO PUBLIC;
 ALTER TABLE hr.moved RENAME TO "Moved 2";

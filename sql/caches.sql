@@ -81,7 +81,6 @@ SELECT decide(:last - 2);
 ALTER TYPE hr.mood RENAME TO feeling;
 SELECT decide(:last);
 ALTER TYPE hr.feeling RENAME TO mood;
-SELECT decide(:last);
 ALTER TABLE hr.person ALTER n TYPE bigint;
 SELECT decide(:last - 1);
 ALTER TABLE hr.person ALTER n TYPE int;

@@ -82,7 +82,7 @@ apply_change(Request *req, Change *change, HeapTuple *written, char **held_by, S
 		*written = NULL;
 	if (change->operation != CMD_INSERT)
 	{
-		live = row_find(rel, change, true);
+		live = row_base(req, change, rel);
 		if (apply_conflicts(req, change, rel, live, &positions, &merged))
 		{
 			List	   *names = NIL;
@@ -272,7 +272,7 @@ compare_rows(const ListCell *a, const ListCell *b)
  * other.  They are written in the order in which they were drafted.
  */
 static void
-lock_rows(List *changes)
+lock_rows(Request *req, List *changes)
 {
 	List	   *rows = NIL;
 	ListCell   *lc;
@@ -286,7 +286,7 @@ lock_rows(List *changes)
 	foreach(lc, rows)
 	{
 		Relation	rel = row_open(lfirst(lc), RowExclusiveLock);
-		HeapTuple	row = row_find(rel, lfirst(lc), true);
+		HeapTuple	row = row_base(req, lfirst(lc), rel);
 
 		if (row)
 			heap_freetuple(row);
@@ -328,7 +328,7 @@ apply_changes(Request *req, List *changes, HeapTuple *written, char **held_by,
 		become(&save, roleid, 0);
 		nest = NewGUCNestLevel();
 		if (!trying)
-			lock_rows(changes);
+			lock_rows(req, changes);
 		foreach(lc, changes)
 		{
 			restore_context(lfirst(lc));

@@ -94,9 +94,15 @@ find_attnum(Layout *layout, Relation rel, int position, bool missing_ok)
 		problem = "was dropped or renamed";
 	else if (layout->relid == RelationGetRelid(rel) && attnum != layout->attnums[position - 1])
 		problem = "is a new column of the same name";
-	else if (layout->output == NULL)
+	else if (layout->output == NULL &&
+			 (layout->type_oids == NULL || layout->typmods == NULL ||
+			  layout->type_oids[position - 1] != att->atttypid ||
+			  layout->typmods[position - 1] != att->atttypmod))
 	{
-		/* a stored layout, so the type may have changed */
+		/*
+		 * A stored layout, so the type may have changed.  Where it was made in
+		 * this database the type is the same whatever it is called by now.
+		 */
 		char	   *now = format_type_extended(att->atttypid, att->atttypmod,
 											   FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
 

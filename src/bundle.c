@@ -4,18 +4,13 @@
  *	  Which request a drafted row goes into, and when that is sent on.
  *
  * A row is a request for itself, or goes into one that takes all rows of a
- * statement, of a transaction, or those that somebody collects by hand.  While
- * a statement adds to such a request, the request is kept in memory and
- * locked, or not yet stored; the statement's end writes it back.  That of a
- * statement is sent on then.
+ * statement, of a transaction, or those that somebody collects by hand; see
+ * filling.c.  That of a statement is sent on at its end.
  *
  * That of a transaction is sent on by a deferred constraint trigger on
  * idflow.bundle: there alone, before a commit, statements may still be run,
  * may fail, and may defer more.  Deferred triggers that a callback of the
  * commit leaves behind would not be fired any more.
- *
- * Everything here follows subtransactions: what one has added in memory is
- * taken back when it is rolled back, as its rows are.
  *
  *-------------------------------------------------------------------------
  */
@@ -30,10 +25,10 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
 
 #include "apply.h"
 #include "bundle.h"
+#include "filling.h"
 #include "idflow.h"
 #include "notice.h"
 #include "propose.h"
@@ -43,32 +38,6 @@
 PG_FUNCTION_INFO_V1(idflow_submit_bundle);
 
 int			setting_bundle = BUNDLE_ROW;
-
-/* A request as it was before a subtransaction added to it. */
-typedef struct Before
-{
-	SubTransactionId subid;
-	Request		req;
-	struct Before *older;
-} Before;
-
-/* A request that a running statement adds to. */
-typedef struct Filling
-{
-	Request    *req;
-	bool		sends;			/* the statement's end sends it on */
-	int			level;			/* of the statement, as in notice.c */
-	const char *actor;
-	Oid			roleid;
-	SubTransactionId subid;		/* that the statement runs in */
-	Before	   *before;			/* newest first */
-	int			rows;
-	bool		mixed;			/* operations or targets differ */
-	CmdType		operation;
-	Oid			target;
-	MemoryContext context;		/* of all this */
-	struct Filling *next;
-} Filling;
 
 /* A request that a transaction's rows go into. */
 typedef struct Bundle
@@ -80,8 +49,7 @@ typedef struct Bundle
 	struct Bundle *next;
 } Bundle;
 
-static Filling *fillings = NULL;	/* newest first, as are ... */
-static Bundle *bundles = NULL;
+static Bundle *bundles = NULL;	/* newest first */
 
 static StorePlan insert_bundle = {
 	"INSERT INTO idflow.bundle (request) VALUES ($1)",
@@ -138,8 +106,11 @@ check_parents(void)
 				 errhint("Triggers of gated tables write to gated tables in a circle.")));
 }
 
-/* A request made by a statement of an apply has a parent; chains are short. */
-static Request *
+/*
+ * new_request: a request made by a statement of an apply has a parent; chains
+ * are short.
+ */
+Request *
 new_request(const char *actor)
 {
 	Request    *req;
@@ -196,89 +167,6 @@ rows_stand_alone(Relation rel)
 	return !notice_joined() && (stmt == NULL || !stmt->hasModifyingCTE) && !refers_to_itself(rel);
 }
 
-/* ---------------------------------------------------------- being added to */
-
-static Filling *
-filling_of(int64 request)
-{
-	for (Filling *f = fillings; f; f = f->next)
-		if (f->req->id == request)
-			return f;
-	return NULL;
-}
-
-/* bundle_is_filled: whether a running statement adds to a request. */
-bool
-bundle_is_filled(int64 request)
-{
-	return filling_of(request) != NULL;
-}
-
-/*
- * Begin to add to a request: a new one if id is 0, else the one with that
- * number, if it can be; NULL if it is gone or sent on.
- */
-static Filling *
-filling_begin(int64 id, const char *actor)
-{
-	MemoryContext cxt = AllocSetContextCreate(TopTransactionContext, "idflow bundle",
-											  ALLOCSET_SMALL_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(cxt);
-	Filling    *f = palloc0(sizeof(Filling));
-
-	f->context = cxt;
-	f->actor = pstrdup(actor);
-	f->roleid = GetUserId();
-	f->level = statement_level();
-	f->subid = GetCurrentSubTransactionId();
-	f->req = id == 0 ? new_request(actor) : request_load(id);
-	MemoryContextSwitchTo(old);
-	if (f->req == NULL || strcmp(f->req->state, "draft") != 0)
-	{
-		MemoryContextDelete(cxt);
-		return NULL;
-	}
-	f->req->changes = NIL;
-	f->req->changes_loaded = false;
-	f->next = fillings;
-	fillings = f;
-	return f;
-}
-
-/*
- * A row is going to be added.  If that happens in a subtransaction of the
- * statement's own, keep what the request was before.
- */
-static Request *
-filling_add(Filling *f)
-{
-	SubTransactionId subid = GetCurrentSubTransactionId();
-
-	if (subid != (f->before ? f->before->subid : f->subid))
-	{
-		Before	   *before = MemoryContextAlloc(f->context, sizeof(Before));
-
-		before->subid = subid;
-		before->req = *f->req;
-		before->older = f->before;
-		f->before = before;
-	}
-	return f->req;
-}
-
-/* What the present statement adds to and its end sends on; NULL if nothing. */
-static Filling *
-filling_of_statement(const char *actor)
-{
-	int			level = statement_level();
-
-	for (Filling *f = fillings; f; f = f->next)
-		if (f->sends && f->level == level && f->roleid == GetUserId() &&
-			strcmp(f->actor, actor) == 0)
-			return f;
-	return NULL;
-}
-
 /* The request into which the rows of the present statement go. */
 static Request *
 request_of_statement(Relation rel, const char *actor)
@@ -293,18 +181,10 @@ request_of_statement(Relation rel, const char *actor)
 	return f->req;
 }
 
-/*
- * bundle_collecting: the request that the present transaction collects the
- * actor's changes in, as the current role: by hand, or because it is a bundle.
- * 0: none so far.
- */
-int64
-bundle_collecting(const char *actor)
+/* The number of what the present transaction collects in without being told; 0: nothing so far. */
+static int64
+present_bundle(const char *actor)
 {
-	if (applying_request)
-		return 0;
-	if (collecting_request())
-		return collecting_request();
 	for (Bundle *b = bundles; b; b = b->next)
 		if (b->roleid == GetUserId() && strcmp(b->actor, actor) == 0)
 			return b->request;
@@ -326,7 +206,7 @@ bundle_remove(int64 request)
 static Request *
 request_of_transaction(const char *actor)
 {
-	int64		id = bundle_collecting(actor);
+	int64		id = present_bundle(actor);
 	Filling    *f = id ? filling_of(id) : NULL;
 	Datum		values[1];
 	UserSwitch	save;
@@ -360,6 +240,44 @@ request_of_transaction(const char *actor)
 	return f->req;
 }
 
+/* The request that is collected by hand. */
+static Request *
+request_by_hand(int64 id, const char *actor)
+{
+	Filling    *f = filling_of(id);
+
+	if (f == NULL)
+		f = filling_begin(id, actor);
+	check_collecting(id, f ? f->req : NULL, actor);
+	return filling_add(f);
+}
+
+/*
+ * bundle_collecting: the request that the present transaction collects the
+ * actor's changes in, as the current role: by hand, or because it is a bundle.
+ * NULL: there is none so far.  Where a draft of it is changed, bundle_added()
+ * must follow.
+ */
+Request *
+bundle_collecting(const char *actor)
+{
+	int64		id;
+	Filling    *f;
+
+	if (applying_request)
+		return NULL;
+	if (collecting_request())
+		return request_by_hand(collecting_request(), actor);
+	id = present_bundle(actor);
+	if (id == 0)
+		return NULL;
+	f = filling_of(id);
+	if (f)
+		return filling_add(f);
+	f = filling_begin(id, actor);
+	return f ? f->req : NULL;
+}
+
 /*
  * bundle_request: the request that a row of rel goes into, whose first gate is
  * the workflow's.  bundle_added() must follow.
@@ -379,14 +297,7 @@ bundle_request(Workflow *wf, Relation rel, const char *actor)
 		return req;
 	}
 	if (collecting)
-	{
-		Filling    *f = filling_of(collecting);
-
-		if (f == NULL)
-			f = filling_begin(collecting, actor);
-		check_collecting(collecting, f ? f->req : NULL, actor);
-		return filling_add(f);
-	}
+		return request_by_hand(collecting, actor);
 
 	/*
 	 * What triggers write during an apply is not the session's doing, and
@@ -406,27 +317,17 @@ bundle_request(Workflow *wf, Relation rel, const char *actor)
 	return req;
 }
 
-/*
- * bundle_context: where what a request is to keep beyond the row must be
- * allocated.
- */
-MemoryContext
-bundle_context(Request *req)
-{
-	Filling    *f = filling_of(req->id);
-
-	return f ? f->context : CurrentMemoryContext;
-}
-
-static void
-send_on(Request *req, Workflow *wf)
+/* bundle_send_on: a request that takes no more rows begins its way. */
+void
+bundle_send_on(Request *req, Workflow *wf)
 {
 	engine_start(req, wf);
 	if (setting_comment && setting_comment[0] && req->events)
 		((Event *) linitial(req->events))->comment = pstrdup(setting_comment);
 }
 
-static const char *
+/* activity_name: of the activity where a request stands; NULL: none. */
+const char *
 activity_name(Request *req)
 {
 	Activity   *activity = request_activity(req);
@@ -445,7 +346,7 @@ bundle_added(Request *req, Workflow *wf, Change *change, const char *actor)
 	remember_request(actor, req->id);
 	if (f == NULL)
 	{
-		send_on(req, wf);
+		bundle_send_on(req, wf);
 		request_write(req);
 		notice_add(req->id, req->state, activity_name(req), change->operation, change->target, false);
 		return;
@@ -462,64 +363,13 @@ bundle_added(Request *req, Workflow *wf, Change *change, const char *actor)
 	notice_add(req->id, req->state, NULL, change->operation, change->target, f->sends);
 }
 
-/* The first change says in which workflow a request begins. */
-static Workflow *
+/* first_workflow: the first change says in which a request begins. */
+Workflow *
 first_workflow(Request *req)
 {
 	Change	   *first = linitial(request_changes(req));
 
 	return workflow_current(linitial(first->gates), false);
-}
-
-static void
-filling_end(Filling *f)
-{
-	Request    *req = f->req;
-	MemoryContext old = MemoryContextSwitchTo(f->context);
-	bool		snapshot = false;
-
-	if (!ActiveSnapshotSet())
-	{
-		PushActiveSnapshot(GetTransactionSnapshot());
-		snapshot = true;
-	}
-	if (!f->sends)
-		request_write(req);
-	else if (request_changes(req) != NIL)
-	{
-		req->acting = req->requester;
-		send_on(req, first_workflow(req));
-		request_write(req);
-		notice_outcome(req->id, req->state, activity_name(req), f->operation, f->target,
-					   f->mixed, f->rows);
-	}
-	if (snapshot)
-		PopActiveSnapshot();
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(f->context);
-}
-
-/*
- * bundle_statement_end: statements at this depth and below have come to their
- * ends: write back what they added to, the oldest request first.
- */
-void
-bundle_statement_end(int depth)
-{
-	for (;;)
-	{
-		Filling   **oldest = NULL;
-		Filling    *f;
-
-		for (Filling **link = &fillings; *link; link = &(*link)->next)
-			if ((*link)->level >= depth)
-				oldest = link;
-		if (oldest == NULL)
-			return;
-		f = *oldest;
-		*oldest = f->next;
-		filling_end(f);
-	}
 }
 
 /* ----------------------------------------------------------- the transaction */
@@ -587,7 +437,7 @@ idflow_submit_bundle(PG_FUNCTION_ARGS)
 			mixed |= ((Change *) lfirst(lc))->operation != first->operation ||
 				((Change *) lfirst(lc))->target != first->target;
 		become(&save, requester_role(req), 0);
-		send_on(req, wf);
+		bundle_send_on(req, wf);
 		restore_user(&save);
 		notice_outcome(req->id, req->state, activity_name(req), first->operation, first->target,
 					   mixed, list_length(req->changes));
@@ -600,8 +450,8 @@ idflow_submit_bundle(PG_FUNCTION_ARGS)
 void
 bundle_forget_all(void)
 {
-	/* their memory is the transaction's */
-	fillings = NULL;
+	/* its memory is the transaction's */
+	fillings_forget(InvalidSubTransactionId);
 	bundles = NULL;
 }
 
@@ -609,20 +459,8 @@ bundle_forget_all(void)
 void
 bundle_forget(SubTransactionId subid)
 {
+	fillings_forget(subid);
 	/* newer ones belong to the same or later subtransactions */
-	while (fillings && fillings->subid >= subid)
-	{
-		Filling    *f = fillings;
-
-		fillings = f->next;
-		MemoryContextDelete(f->context);
-	}
-	for (Filling *f = fillings; f; f = f->next)
-		while (f->before && f->before->subid >= subid)
-		{
-			*f->req = f->before->req;
-			f->before = f->before->older;
-		}
 	while (bundles && bundles->subid >= subid)
 		bundles = bundles->next;
 }
@@ -631,17 +469,7 @@ bundle_forget(SubTransactionId subid)
 void
 bundle_hand_up(SubTransactionId subid, SubTransactionId parent)
 {
-	for (Filling *f = fillings; f; f = f->next)
-	{
-		if (f->subid >= subid)
-			f->subid = parent;
-		for (Before *b = f->before; b && b->subid >= subid; b = b->older)
-			b->subid = parent;
-		/* of the states before one subtransaction the oldest counts */
-		while (f->before &&
-			   f->before->subid == (f->before->older ? f->before->older->subid : f->subid))
-			f->before = f->before->older;
-	}
+	fillings_hand_up(subid, parent);
 	for (Bundle *b = bundles; b && b->subid >= subid; b = b->next)
 		b->subid = parent;
 }

@@ -21,7 +21,7 @@ extern void bundle_added(Request *req, Workflow *wf, Change *change, const char 
 extern MemoryContext bundle_context(Request *req);
 extern void bundle_statement_end(int depth);
 extern bool bundle_is_filled(int64 request);
-extern int64 bundle_collecting(const char *actor);
+extern Request *bundle_collecting(const char *actor);
 
 extern void bundle_forget_all(void);
 extern void bundle_forget(SubTransactionId subid);

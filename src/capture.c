@@ -27,6 +27,7 @@
 #include "capture.h"
 #include "column.h"
 #include "compat.h"
+#include "fold.h"
 #include "idflow.h"
 #include "plancache.h"
 #include "propose.h"
@@ -109,56 +110,6 @@ target_slot(Relation rel, Relation target, TupleTableSlot *slot)
 }
 
 /*
- * fold: what a request that collects changes already has on this row.  A
- * DELETE replaces earlier UPDATEs of the row; what reads the table's values
- * instead of the drafted ones is refused.  Returns true if there is nothing
- * left to add.
- */
-static bool
-fold(Request *req, Change *change)
-{
-	ListCell   *lc;
-
-	if (req->nchanges == 0 || req->stands_alone || change->operation == CMD_INSERT)
-		return false;
-	foreach(lc, changes_on_row(req, change))
-	{
-		Change	   *earlier = lfirst(lc);
-
-		if (earlier->operation == CMD_DELETE)
-		{
-			if (change->operation == CMD_DELETE)
-				return true;
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("request " INT64_FORMAT " already deletes this row", req->id)));
-		}
-		if (earlier->operation != CMD_UPDATE)
-			continue;
-		if (change->operation == CMD_DELETE)
-		{
-			change_drop(req, earlier->seq);
-			continue;
-		}
-		for (int i = 0; i < earlier->new_image->n; i++)
-		{
-			bool		found;
-
-			(void) image_value(change->new_image, earlier->new_image->columns[i], &found);
-			if (found)
-				ereport(ERROR,
-						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						 errmsg("request " INT64_FORMAT " already changes column \"%s\" of this row",
-								req->id,
-								earlier->layout->names[earlier->new_image->columns[i] - 1]),
-						 errdetail("The statement computed its value from the table, not from the draft."),
-						 errhint("Submit the request, or withdraw it and write the final value once.")));
-		}
-	}
-	return false;
-}
-
-/*
  * Make the change: images in the target's shape.
  */
 static Change *
@@ -216,6 +167,8 @@ make_change(Relation rel, Relation target, CmdType operation, TupleTableSlot *ol
 			break;
 	}
 	transmission_modes_end(nest);
+	if (old)
+		row_base_note(change, rel, old);
 
 	if (target_old)
 		change->old_row = ExecCopySlotHeapTuple(target_old);
@@ -332,7 +285,7 @@ gate_capture(Relation rel, CmdType operation, TupleTableSlot *old, TupleTableSlo
 	change = make_change(rel, target, operation, old, new, workflow, info);
 	if (proposal_is_for(rel))
 		proposal_admit(req, wf, change, actor);
-	if (fold(req, change))
+	if (fold(req, change, target))
 	{
 		bundle_added(req, wf, change, actor);
 		table_close(target, NoLock);

@@ -41,17 +41,21 @@ enum
 	CH_HELD,
 	CH_SUPERSEDED,
 	CH_SALT,
-	CH_CONTEXT
+	CH_CONTEXT,
+	CH_BASE_XID,
+	CH_BASE_FILE,
+	CH_BASED_AT
 };
 
 static StoreTable change_table = {"change_data"};
 
 static StorePlan update_change = {
 	"UPDATE idflow.change_data SET (revision, key_columns, key, old_columns, old_image,"
-	" new_columns, new_image, written, gates, key_hash) = ROW ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+	" new_columns, new_image, written, gates, key_hash, base_xid, base_file, based_at)"
+	" = ROW ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
 	" WHERE request OPERATOR(pg_catalog.=) $1 AND seq OPERATOR(pg_catalog.=) $2",
-	12, {INT8OID, INT4OID, INT4OID, INT2ARRAYOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID,
-	INT2ARRAYOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID, INT8OID}
+	15, {INT8OID, INT4OID, INT4OID, INT2ARRAYOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID,
+	INT2ARRAYOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID, INT8OID, INT8OID, OIDOID, TIMESTAMPTZOID}
 };
 
 static StorePlan update_held = {
@@ -205,6 +209,13 @@ change_store(Request *req, Change *change)
 	row_set(&row, CH_CONTEXT, text_array_datum(change->context));
 	if (change->nheld > 0)
 		row_set(&row, CH_HELD, held_datum(change));
+	if (TransactionIdIsValid(change->base_xid))
+	{
+		row_set(&row, CH_BASE_XID, Int64GetDatum((int64) change->base_xid));
+		row_set(&row, CH_BASE_FILE, ObjectIdGetDatum(change->base_file));
+	}
+	if (change->based_at)
+		row_set(&row, CH_BASED_AT, TimestampTzGetDatum(change->based_at));
 	store_insert(&change_table, &row);
 	change->stored = true;
 }
@@ -264,8 +275,8 @@ changes_held(Request *req, int seq)
 void
 change_update(Request *req, Change *change)
 {
-	Datum		values[12];
-	char		nulls[13];
+	Datum		values[15];
+	char		nulls[16];
 	UserSwitch	save;
 
 	memset(nulls, ' ', sizeof(nulls));
@@ -280,6 +291,11 @@ change_update(Request *req, Change *change)
 	values[10] = text_array_datum(change->gates);
 	nulls[11] = nulls[4];
 	values[11] = change->key ? Int64GetDatum(text_array_hash(values[4])) : (Datum) 0;
+	values[12] = Int64GetDatum((int64) change->base_xid);
+	values[13] = ObjectIdGetDatum(change->base_file);
+	nulls[12] = nulls[13] = TransactionIdIsValid(change->base_xid) ? ' ' : 'n';
+	values[14] = TimestampTzGetDatum(change->based_at);
+	nulls[14] = change->based_at ? ' ' : 'n';
 	store_exec(&update_change, values, nulls, false);
 	store_end(&save);
 }
@@ -352,6 +368,13 @@ change_from_row(StoreRow *row)
 		change->salt = DatumGetByteaP(row->values[CH_SALT - 1]);
 	if (!row->nulls[CH_CONTEXT - 1])
 		change->context = text_array_list(row->values[CH_CONTEXT - 1]);
+	if (!row->nulls[CH_BASE_XID - 1])
+	{
+		change->base_xid = (TransactionId) DatumGetInt64(row->values[CH_BASE_XID - 1]);
+		change->base_file = DatumGetObjectId(row->values[CH_BASE_FILE - 1]);
+	}
+	if (!row->nulls[CH_BASED_AT - 1])
+		change->based_at = DatumGetTimestampTz(row->values[CH_BASED_AT - 1]);
 	change->layout = layout_by_id(DatumGetInt64(row->values[CH_LAYOUT - 1]));
 	return change;
 }

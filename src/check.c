@@ -96,7 +96,8 @@ referenced_index(Oid constraint, Oid confrelid)
  * owner, as referential integrity itself does.
  */
 static void
-check_foreign_key(Request *req, Relation rel, TupleTableSlot *slot, ForeignKeyCacheInfo *fk)
+check_foreign_key(Request *req, Change *change, Relation rel, TupleTableSlot *slot,
+				  ForeignKeyCacheInfo *fk)
 {
 	Relation	pk;
 	Datum		values[INDEX_MAX_KEYS];
@@ -107,6 +108,7 @@ check_foreign_key(Request *req, Relation rel, TupleTableSlot *slot, ForeignKeyCa
 	UserSwitch	save;
 	Oid			indexid;
 	bool		found;
+	int			seq = 0;
 	bool		self = fk->confrelid == RelationGetRelid(rel);
 	char	   *name;
 
@@ -172,9 +174,10 @@ check_foreign_key(Request *req, Relation rel, TupleTableSlot *slot, ForeignKeyCa
 	restore_user(&save);
 	SPI_finish();
 
-	if (!found &&
-		!pending_key_of_request(req->id, indexid,
-								fk->nkeys, types, collations, values))
+	/* a draft that is edited has its place among the request's */
+	if (!found)
+		seq = pending_key_of_request(req->id, indexid, fk->nkeys, types, collations, values);
+	if (!found && (seq == 0 || (change->seq != 0 && seq > change->seq)))
 	{
 		char	   *constraint = get_constraint_name(fk->conoid);
 		StringInfoData columns;
@@ -197,8 +200,13 @@ check_foreign_key(Request *req, Relation rel, TupleTableSlot *slot, ForeignKeyCa
 				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 				 errmsg("insert or update on table \"%s\" violates foreign key constraint \"%s\"",
 						RelationGetRelationName(rel), constraint),
+				 seq ?
+				 errdetail("Key (%s)=(%s) of table \"%s\" is drafted by a later change of the request.",
+						   columns.data, shown.data, RelationGetRelationName(pk)) :
 				 errdetail("Key (%s)=(%s) is not present in table \"%s\".",
 						   columns.data, shown.data, RelationGetRelationName(pk)),
+				 seq ?
+				 errhint("Changes are written in the order in which they were made: delete this draft and write it anew.") :
 				 errhint("A row that is only drafted can be referred to in the same request; see idflow.begin_request()."),
 				 errtableconstraint(rel, constraint)));
 	}
@@ -206,7 +214,8 @@ check_foreign_key(Request *req, Relation rel, TupleTableSlot *slot, ForeignKeyCa
 }
 
 static void
-check_foreign_keys(Request *req, Relation rel, TupleTableSlot *slot, Bitmapset *touched)
+check_foreign_keys(Request *req, Change *change, Relation rel, TupleTableSlot *slot,
+				   Bitmapset *touched)
 {
 	ListCell   *lc;
 
@@ -219,7 +228,7 @@ check_foreign_keys(Request *req, Relation rel, TupleTableSlot *slot, Bitmapset *
 		for (int i = 0; !relevant && i < fk->nkeys; i++)
 			relevant = bms_is_member(fk->conkey[i], touched);
 		if (relevant)
-			check_foreign_key(req, rel, slot, fk);
+			check_foreign_key(req, change, rel, slot, fk);
 	}
 }
 
@@ -508,7 +517,7 @@ draft_check(Request *req, Change *change, Relation rel, StatementInfo *info,
 				  rel->rd_rel->relispartition && change->target == RelationGetRelid(rel),
 				  strict, strict || shown);
 	if (strict && tried == NULL && !(info && info->blind))
-		check_foreign_keys(req, rel, new, touched);
+		check_foreign_keys(req, change, rel, new, touched);
 	if (info)
 		check_options(change, rel, info, new, tried, policies);
 	return tried != NULL;

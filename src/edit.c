@@ -118,6 +118,25 @@ next_revision(Request *req)
 		task_ask_again(req);
 }
 
+/* The check has computed the stored generated columns: image them, too. */
+static void
+take_generated(Change *change, Relation rel, TupleTableSlot *slot)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	int			nest = transmission_modes_begin_for(change->layout);
+
+	change->new_row = ExecCopySlotHeapTuple(slot);
+	for (int p = 1; change->operation == CMD_INSERT && p <= change->layout->ncolumns; p++)
+	{
+		AttrNumber	attnum = row_attnum(change->layout, rel, p, true);
+
+		if (attnum != InvalidAttrNumber &&
+			TupleDescAttr(desc, attnum - 1)->attgenerated == ATTRIBUTE_GENERATED_STORED)
+			image_set(change->new_image, p, row_text(rel, change->new_row, attnum));
+	}
+	transmission_modes_end(nest);
+}
+
 /* The draft's row, checked as a new draft is; holds its unique keys anew. */
 static void
 check_again(Request *req, Change *change, Relation rel)
@@ -178,6 +197,7 @@ check_again(Request *req, Change *change, Relation rel)
 		pending_keys_add(req, change, rel, new, touched, old ? &old->tts_tid : NULL,
 						 NIL, !tried);
 	restore_user(&save);
+	take_generated(change, rel, new);
 	if (old)
 		ExecDropSingleTupleTableSlot(old);
 	ExecDropSingleTupleTableSlot(new);

@@ -212,6 +212,17 @@ leave_persists(Request *req)
 	req->position = position;
 }
 
+/* Rows that have another key by now are known by that from here on. */
+static void
+follow_rows(Request *req)
+{
+	ListCell   *lc;
+
+	foreach(lc, request_changes(req))
+		if (((Change *) lfirst(lc))->fate == ROW_MOVED)
+			change_update(req, lfirst(lc));
+}
+
 /*
  * Persist: write the changes, or find out what stands against it.  Returns
  * whether the workflow goes on.
@@ -223,6 +234,8 @@ persist(Request *req)
 	StringInfoData report;
 	char	   *held_by = NULL;
 	Change	   *held_change = NULL;
+	ApplyOutcome outcome;
+	const char *fates;
 	Event	   *event;
 	JsonbParseState *state = NULL;
 
@@ -240,13 +253,20 @@ persist(Request *req)
 	}
 
 	initStringInfo(&report);
-	switch (apply_request(req, &held_by, &held_change, &report))
+	outcome = apply_request(req, &held_by, &held_change, &report);
+	fates = row_fates(req);
+	if (fates[0] != '\0')
+		follow_rows(req);
+	switch (outcome)
 	{
 		case APPLY_DONE:
 			event = invoked(req, NULL);
-			if (report.len > 0)
-				event->data = json_from_text(psprintf("{\"digests\": %s, \"triggers\": {%s}}",
-													  image_digests(req), report.data));
+			if (report.len > 0 || fates[0] != '\0')
+				event->data = json_from_text(psprintf("{\"digests\": %s%s%s%s%s%s%s}", image_digests(req),
+													  report.len > 0 ? ", \"triggers\": {" : "", report.data,
+													  report.len > 0 ? "}" : "",
+													  fates[0] ? ", \"rows\": {" : "", fates,
+													  fates[0] ? "}" : ""));
 			else
 			{
 				json_open(&state, WJB_BEGIN_OBJECT);
@@ -267,7 +287,9 @@ persist(Request *req)
 
 		case APPLY_CONFLICT:
 			event = request_event(req, req->acting, req->acting_via, "Conflict", NULL);
-			event->data = json_from_text(psprintf("{\"columns\": {%s}}", report.data));
+			event->data = json_from_text(psprintf("{\"columns\": {%s}%s%s%s}", report.data,
+												  fates[0] ? ", \"rows\": {" : "", fates,
+												  fates[0] ? "}" : ""));
 			req->state = "conflict";
 			return false;
 	}

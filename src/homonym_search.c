@@ -517,7 +517,7 @@ homonyms_in_drafts(Request *req, Change *change, HomonymQuery *query)
 	{
 		ListCell   *lo;
 
-		foreach(lo, reading_open_changes(lfirst_oid(lc), 0, true))
+		foreach(lo, reading_open_changes(lfirst_oid(lc), 0, true, false))
 			if (((SeenChange *) lfirst(lo))->request != req->id)
 				candidates = lappend(candidates, lfirst(lo));
 	}

@@ -58,6 +58,13 @@ static const struct config_enum_entry notice_options[] = {
 	{NULL, 0, false}
 };
 
+static const struct config_enum_entry on_drop_options[] = {
+	{"auto", ON_DROP_AUTO, false},
+	{"refuse", ON_DROP_REFUSE, false},
+	{"end", ON_DROP_END, false},
+	{NULL, 0, false}
+};
+
 static const struct config_enum_entry bundle_options[] = {
 	{"row", BUNDLE_ROW, false},
 	{"statement", BUNDLE_STATEMENT, false},
@@ -448,6 +455,11 @@ _PG_init(void)
 							 "What becomes one request: each row, the rows of a statement, or those of a transaction.",
 							 "A workflow may say otherwise; rows that are collected by hand are one request.",
 							 &setting_bundle, BUNDLE_ROW, bundle_options,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("idflow.on_drop",
+							 "What DROP TABLE does with open requests on the table: is refused, or ends them.",
+							 "auto: is refused, and ends them where a superuser or an idflow_admin drops the table.",
+							 &setting_on_drop, ON_DROP_AUTO, on_drop_options,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("idflow.check_limit",
 							"Rows of a statement up to which drafts are checked when they are made.",

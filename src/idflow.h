@@ -245,6 +245,8 @@ typedef struct Layout
 	char	  **names;
 	int16	   *attnums;
 	char	  **types;
+	Oid		   *type_oids;		/* and their modifiers; NULL if not known, or */
+	int32	   *typmods;		/* made in another database */
 	FmgrInfo   *output;			/* output functions; layout_current() only */
 	bool		special;		/* has types whose text depends on more settings */
 	bool		lasting;		/* lives as long as the session */
@@ -273,6 +275,7 @@ extern void image_to_datums(Image *image, Datum *columns, char *columns_null,
 extern const char *image_value(Image *image, int position, bool *found);
 extern Image *image_copy(Image *image);
 extern void image_set(Image *image, int position, const char *value);
+extern void image_remove(Image *image, int position);
 extern char *image_digest(Image *image, bytea *salt);
 extern void set_if_different(const char *name, const char *value);
 extern int	transmission_modes_begin(void);
@@ -280,6 +283,15 @@ extern int	transmission_modes_begin_for(Layout *layout);
 extern void transmission_modes_end(int nestlevel);
 
 /* --------------------------------- requests, changes, events, tasks */
+
+/* What has become of the row that a change is about. */
+typedef enum RowFate
+{
+	ROW_THERE,
+	ROW_MOVED,					/* it has another key */
+	ROW_RECREATED,				/* another row has its key */
+	ROW_DELETED
+} RowFate;
 
 /* One drafted row operation; idflow.change_data. */
 typedef struct Change
@@ -303,6 +315,12 @@ typedef struct Change
 	Bitmapset  *stand_ins;		/* simulated: attribute numbers of columns whose
 								 * value stands for one that would be unique */
 	bool		stored;			/* has a row in idflow.change_data */
+
+	/* the version of the row that the draft is based on; see row_base.c */
+	TransactionId base_xid;		/* that wrote it; invalid: not known */
+	Oid			base_file;
+	TimestampTz based_at;		/* 0: when the request was made */
+	RowFate		fate;			/* what row_base() has found */
 
 	/* written before its approval; see persist_into.c */
 	bool		resource;
@@ -461,7 +479,7 @@ extern void pending_value_keep(Request *req, Change *change, Oid relid, const ch
 							   const char *value);
 extern bool pending_key_raced(ErrorData *error);
 extern void pending_keys_drop(Request *req, int seq);
-extern bool pending_key_of_request(int64 request, Oid indexid, int nkeys,
+extern int	pending_key_of_request(int64 request, Oid indexid, int nkeys,
 								   Oid *types, Oid *collations, Datum *values);
 
 /* check.c */
@@ -476,6 +494,12 @@ extern char *row_text(Relation rel, HeapTuple row, AttrNumber attnum);
 extern HeapTuple row_find(Relation rel, Change *change, bool lock);
 extern void row_load(Request *req, Change *change, Relation rel);
 extern Oid	requester_role(Request *req);
+
+/* row_base.c */
+extern void row_base_note(Change *change, Relation rel, TupleTableSlot *old);
+extern void row_base_renew(Change *change, HeapTuple live);
+extern HeapTuple row_base(Request *req, Change *change, Relation rel);
+extern const char *row_fates(Request *req);
 
 /* binding.c */
 extern void layout_unbind(Oid relid);

@@ -194,6 +194,24 @@ image_set(Image *image, int position, const char *value)
 	image->n++;
 }
 
+/* image_remove: take a column out, if it is there. */
+void
+image_remove(Image *image, int position)
+{
+	int			k = 0;
+
+	if (image == NULL || image->columns == NULL)
+		return;
+	for (int i = 0; i < image->n; i++)
+	{
+		if (image->columns[i] == position)
+			continue;
+		image->columns[k] = image->columns[i];
+		image->values[k++] = image->values[i];
+	}
+	image->n = k;
+}
+
 /*
  * image_digest: SHA-256 over a salt, columns and values, as hex digits.  The
  * salt is stored with the change and shown to nobody, lest a value be found by

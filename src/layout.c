@@ -95,18 +95,21 @@ static StorePlan layout_find = {
 	" AND made_in OPERATOR(pg_catalog.=) $7"
 	" AND columns OPERATOR(pg_catalog.=) $3 AND attnums OPERATOR(pg_catalog.=) $4"
 	" AND types OPERATOR(pg_catalog.=) $5"
+	" AND type_oids OPERATOR(pg_catalog.=) $8"
 	" ORDER BY id LIMIT 1",
-	7, {REGCLASSOID, OIDOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID, TEXTOID, TEXTOID}
+	9, {REGCLASSOID, OIDOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID, TEXTOID, TEXTOID,
+	OIDARRAYOID, INT4ARRAYOID}
 };
 
 static StorePlan layout_insert = {
-	"INSERT INTO idflow.layout (target, relid, columns, attnums, types, target_name, made_in)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
-	7, {REGCLASSOID, OIDOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID, TEXTOID, TEXTOID}
+	"INSERT INTO idflow.layout (target, relid, columns, attnums, types, target_name, made_in,"
+	" type_oids, typmods) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
+	9, {REGCLASSOID, OIDOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID, TEXTOID, TEXTOID,
+	OIDARRAYOID, INT4ARRAYOID}
 };
 
 static StorePlan layout_select = {
-	"SELECT target, relid, columns, attnums, types, made_in FROM idflow.layout"
+	"SELECT target, relid, columns, attnums, types, made_in, type_oids, typmods FROM idflow.layout"
 	" WHERE id OPERATOR(pg_catalog.=) $1",
 	1, {INT8OID}
 };
@@ -169,6 +172,8 @@ layout_of(Relation rel)
 	layout->names = palloc(desc->natts * sizeof(char *));
 	layout->types = palloc(desc->natts * sizeof(char *));
 	layout->attnums = palloc(desc->natts * sizeof(int16));
+	layout->type_oids = palloc(desc->natts * sizeof(Oid));
+	layout->typmods = palloc(desc->natts * sizeof(int32));
 	layout->output = palloc0(desc->natts * sizeof(FmgrInfo));
 	for (int i = 0; i < desc->natts; i++)
 	{
@@ -183,6 +188,8 @@ layout_of(Relation rel)
 		layout->types[n] = format_type_extended(att->atttypid, att->atttypmod,
 												FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
 		layout->attnums[n] = att->attnum;
+		layout->type_oids[n] = att->atttypid;
+		layout->typmods[n] = att->atttypmod;
 		getTypeOutputInfo(att->atttypid, &output, &varlena);
 		fmgr_info_cxt(output, &layout->output[n], CurrentMemoryContext);
 		layout->special |= !type_is_plain(layout->types[n]);
@@ -194,13 +201,42 @@ layout_of(Relation rel)
 static bool
 layout_same(Layout *a, Layout *b)
 {
-	if (a->relid != b->relid || a->target != b->target || a->ncolumns != b->ncolumns)
+	if (a->relid != b->relid || a->target != b->target || a->ncolumns != b->ncolumns ||
+		(a->type_oids == NULL) != (b->type_oids == NULL))
 		return false;
 	for (int i = 0; i < a->ncolumns; i++)
 		if (a->attnums[i] != b->attnums[i] ||
-			strcmp(a->names[i], b->names[i]) != 0 || strcmp(a->types[i], b->types[i]) != 0)
+			strcmp(a->names[i], b->names[i]) != 0 || strcmp(a->types[i], b->types[i]) != 0 ||
+			(a->type_oids && a->type_oids[i] != b->type_oids[i]))
 			return false;
 	return true;
+}
+
+/* An array of oids or integers, which are of one size, from and to C. */
+static Datum
+number_array_datum(Oid type, const void *numbers, int n)
+{
+	Datum	   *values = palloc(Max(n, 1) * sizeof(Datum));
+
+	for (int i = 0; i < n; i++)
+		values[i] = UInt32GetDatum(((const uint32 *) numbers)[i]);
+	return PointerGetDatum(construct_array(values, n, type, sizeof(uint32), true, TYPALIGN_INT));
+}
+
+/* NULL unless there are n. */
+static void *
+number_array(HeapTuple row, int column, int n)
+{
+	bool		isnull;
+	Datum		array = spi_datum(row, column, &isnull);
+	ArrayType  *a = isnull ? NULL : DatumGetArrayTypeP(array);
+	void	   *numbers;
+
+	if (a == NULL || ARR_HASNULL(a) || ARR_NDIM(a) != (n > 0) || (n > 0 && ARR_DIMS(a)[0] != n))
+		return NULL;
+	numbers = palloc(Max(n, 1) * sizeof(uint32));
+	memcpy(numbers, ARR_DATA_PTR(a), n * sizeof(uint32));
+	return numbers;
 }
 
 /*
@@ -216,7 +252,7 @@ layout_current(Relation rel)
 	Layout	   *layout;
 	MemoryContext oldcxt;
 	UserSwitch	save;
-	Datum		values[7];
+	Datum		values[9];
 	char	   *nsp;
 	bool		inserted;
 
@@ -254,6 +290,8 @@ layout_current(Relation rel)
 	values[5] = CStringGetTextDatum(quote_qualified_identifier(nsp, RelationGetRelationName(rel)));
 
 	values[6] = CStringGetTextDatum(this_database());
+	values[7] = number_array_datum(OIDOID, layout->type_oids, layout->ncolumns);
+	values[8] = number_array_datum(INT4OID, layout->typmods, layout->ncolumns);
 
 	store_begin(&save);
 	inserted = (store_exec(&layout_find, values, NULL, false) == 0);
@@ -280,6 +318,7 @@ layout_from_row(int64 id, HeapTuple row)
 {
 	Layout	   *layout = palloc0(sizeof(Layout));
 	bool		isnull;
+	bool		here;
 	List	   *strings;
 	ListCell   *lc;
 	int			n;
@@ -287,7 +326,8 @@ layout_from_row(int64 id, HeapTuple row)
 	layout->id = id;
 	layout->target = DatumGetObjectId(spi_datum(row, 1, &isnull));
 	/* elsewhere another table may have had this table's number */
-	if (strcmp(spi_text(row, 6), this_database()) == 0)
+	here = strcmp(spi_text(row, 6), this_database()) == 0;
+	if (here)
 		layout->relid = DatumGetObjectId(spi_datum(row, 2, &isnull));
 	strings = text_array_list(spi_datum(row, 3, &isnull));
 	layout->ncolumns = list_length(strings);
@@ -306,6 +346,11 @@ layout_from_row(int64 id, HeapTuple row)
 		layout->types[n++] = lfirst(lc);
 	}
 	list_free(strings);
+	if (here)
+	{
+		layout->type_oids = number_array(row, 7, layout->ncolumns);
+		layout->typmods = number_array(row, 8, layout->ncolumns);
+	}
 	return layout;
 }
 

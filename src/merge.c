@@ -27,7 +27,7 @@ text_equal(const char *a, const char *b)
 /*
  * apply_conflicts: whether others changed what a change touches.  positions
  * receives those columns' positions in the layout; empty where the whole row
- * is gone.  Columns of which the workflow says how they merge are not among
+ * is gone, or another one is in its place.  Columns of which the workflow says how they merge are not among
  * them where they do; merged, if wanted, is then a copy of the new image with
  * what comes of them, else NULL.  The caller is the requester.
  */
@@ -43,7 +43,7 @@ apply_conflicts(Request *req, Change *change, Relation rel, HeapTuple live, List
 		*merged = NULL;
 	if (change->operation == CMD_INSERT)
 		return false;
-	if (live == NULL)
+	if (live == NULL || change->fate == ROW_RECREATED)
 		return true;
 
 	nest = transmission_modes_begin_for(change->layout);

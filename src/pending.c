@@ -42,7 +42,7 @@ StorePlan	pending_insert = {
 };
 
 StorePlan	pending_holder = {
-	"SELECT request FROM idflow.pending_key WHERE digest OPERATOR(pg_catalog.=) $1",
+	"SELECT request, seq FROM idflow.pending_key WHERE digest OPERATOR(pg_catalog.=) $1",
 	1, {INT8OID}
 };
 
@@ -507,29 +507,30 @@ pending_keys_drop(Request *req, int seq)
 }
 
 /*
- * pending_key_of_request: whether a request itself drafts a row with this
- * key, so that another of its drafts may refer to it.  The key is held by the
+ * pending_key_of_request: the number of the change by which a request itself
+ * drafts a row with this key, so that a later one may refer to it; 0 if none.  The key is held by the
  * index of the partition that the row belongs to.
  */
-bool
+int
 pending_key_of_request(int64 request, Oid indexid, int nkeys,
 					   Oid *types, Oid *collations, Datum *values)
 {
 	UserSwitch	save;
 	Datum		args[1];
-	bool		found = false;
+	int			seq = 0;
 	ListCell   *lc;
 
 	foreach(lc, find_all_inheritors(indexid, NoLock, NULL))
 	{
 		args[0] = Int64GetDatum(key_digest(lfirst_oid(lc), nkeys, types, collations, values, NULL));
 		store_begin(&save);
-		found = store_exec(&pending_holder, args, NULL, false) > 0 &&
-			spi_int64(SPI_tuptable->vals[0], 1) == request;
+		if (store_exec(&pending_holder, args, NULL, false) > 0 &&
+			spi_int64(SPI_tuptable->vals[0], 1) == request)
+			seq = spi_int32(SPI_tuptable->vals[0], 2);
 		store_end(&save);
-		if (found)
+		if (seq)
 			break;
 	}
-	return found;
+	return seq;
 }
 

@@ -67,6 +67,13 @@ request_argument(FunctionCallInfo fcinfo)
 	return PG_GETARG_INT64(1) ? PG_GETARG_INT64(1) : -1;
 }
 
+/* Only his own drafts?  Views made before there was the question don't ask it. */
+static bool
+own_argument(FunctionCallInfo fcinfo)
+{
+	return PG_NARGS() > 2 && !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
+}
+
 static void
 put_row(Output *output, Datum *values, bool *nulls)
 {
@@ -106,6 +113,7 @@ static struct
 	Oid			relid;
 	Oid			userid;
 	int64		request;
+	bool		own;
 	DraftSet   *set;
 }			remembered;
 
@@ -118,7 +126,7 @@ forget_rows(void *arg)
 }
 
 static DraftSet *
-draft_set_of_query(Relation rel, int64 request, MemoryContext query)
+draft_set_of_query(Relation rel, int64 request, bool own, MemoryContext query)
 {
 	MemoryContext cxt;
 	MemoryContext old;
@@ -126,12 +134,13 @@ draft_set_of_query(Relation rel, int64 request, MemoryContext query)
 	DraftSet   *set;
 
 	if (query && remembered.query == query && remembered.relid == RelationGetRelid(rel) &&
-		remembered.userid == GetUserId() && remembered.request == request)
+		remembered.userid == GetUserId() && remembered.request == request &&
+		remembered.own == own)
 		return remembered.set;
 
 	cxt = AllocSetContextCreate(query, "idflow preview", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(cxt);
-	set = draft_set(rel, request);
+	set = draft_set(rel, request, own);
 	callback = palloc(sizeof(MemoryContextCallback));
 	callback->func = forget_rows;
 	callback->arg = query;
@@ -141,6 +150,7 @@ draft_set_of_query(Relation rel, int64 request, MemoryContext query)
 	remembered.relid = RelationGetRelid(rel);
 	remembered.userid = GetUserId();
 	remembered.request = request;
+	remembered.own = own;
 	remembered.set = set;
 	return set;
 }
@@ -198,7 +208,7 @@ preview_rows(FunctionCallInfo fcinfo, Relation rel, bool row_type,
 				 errhint("Write it in FROM, with a list of its columns.")));
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	put(output_create(rsinfo, rel, row_type), rel,
-		draft_set_of_query(rel, request_argument(fcinfo),
+		draft_set_of_query(rel, request_argument(fcinfo), own_argument(fcinfo),
 						   rsinfo->econtext->ecxt_per_query_memory));
 	relation_close(rel, NoLock);
 }
@@ -334,7 +344,7 @@ idflow_preview(PG_FUNCTION_ARGS)
 int64
 preview_only_draft(Relation rel, Datum *values, bool *nulls)
 {
-	DraftSet   *set = draft_set(rel, 0);
+	DraftSet   *set = draft_set(rel, 0, false);
 	int64		request = 0;
 	char	   *key;
 	ListCell   *lc;

@@ -60,13 +60,16 @@ typedef struct Write
 } Write;
 
 /* preview_set.c */
-extern DraftSet *draft_set(Relation rel, int64 request);
+extern DraftSet *draft_set(Relation rel, int64 request, bool own);
 extern DraftRow *draft_of_key(DraftSet *set, const char *key);
 extern char *key_of_row(DraftSet *set, Datum *values, bool *nulls);
 extern SPIPlanPtr find_plan(Relation rel, Bitmapset *columns, Bitmapset *key);
 
 /* preview.c */
 extern int64 preview_only_draft(Relation rel, Datum *values, bool *nulls);
+
+/* preview_fold.c */
+extern bool preview_fold(Write *write, CmdType operation, Bitmapset *columns, bool *written);
 
 /* preview_view.c */
 extern void write_open(Write *write);

@@ -560,15 +560,16 @@ generate_all(DraftSet *set)
 
 /*
  * draft_set: the rows of a table that open drafts make, change or delete; of
- * one request only if it is not 0.  In the current memory context.
+ * one request only if it is not 0; own: of those that he has made himself.  In
+ * the current memory context.
  */
 DraftSet *
-draft_set(Relation rel, int64 request)
+draft_set(Relation rel, int64 request, bool own)
 {
 	DraftSet   *set = draft_set_create(rel);
 	ListCell   *lc;
 
-	foreach(lc, reading_open_changes(RelationGetRelid(rel), request, false))
+	foreach(lc, reading_open_changes(RelationGetRelid(rel), request, false, own))
 		add_change(set, lfirst(lc));
 	generate_all(set);
 	set->rel = NULL;			/* the caller may keep the set, not the table */

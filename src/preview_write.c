@@ -438,6 +438,8 @@ write_row(Write *write, CmdType operation, Bitmapset *columns, bool idle)
 				 errmsg("table \"%s\" has no key by which a row could be found",
 						RelationGetRelationName(write->rel)),
 				 errhint("Write to the table itself, or add a primary key.")));
+	if (preview_fold(write, operation, idle ? NULL : columns, &written))
+		return written;
 	while ((attnum = bms_next_member(key_columns, attnum)) >= 0)
 		key[nkeys++] = write->old_values[attnum - 1];
 

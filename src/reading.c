@@ -243,14 +243,14 @@ reading_changes(int64 request, int seq)
  * reading_open_changes: the changes of a table, as SeenChange, that requests
  * draft which are open and of which the one who asks may see something, in the
  * order of the requests; of one request only if it is not 0; unseen: those of
- * which he may see nothing as well.  In the current memory context.  Takes no
- * lock.
+ * which he may see nothing as well; own: if request is 0, only those that he has
+ * made.  In the current memory context.  Takes no lock.
  *
  * Open requests are few beside those that somebody has ever made, so the way
  * does not go by idflow.visible().
  */
 List *
-reading_open_changes(Oid relid, int64 request, bool unseen)
+reading_open_changes(Oid relid, int64 request, bool unseen, bool own)
 {
 	static StorePlan plan = {
 		"SELECT " CHANGE_COLUMNS ", r.id, " VIEWER_FLAGS
@@ -258,8 +258,9 @@ reading_open_changes(Oid relid, int64 request, bool unseen)
 		" JOIN idflow.request r ON r.id OPERATOR(pg_catalog.=) o.request"
 		" JOIN idflow.change_data d ON d.request OPERATOR(pg_catalog.=) o.request"
 		" WHERE d.target OPERATOR(pg_catalog.=) $1 AND d.superseded IS NULL"
+		" AND (NOT $7 OR r.requester OPERATOR(pg_catalog.=) $2)"
 		" ORDER BY r.id, d.seq",
-		5, {REGCLASSOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
+		7, {REGCLASSOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8OID, BOOLOID}
 	};
 	static StorePlan one_plan = {
 		"SELECT " CHANGE_COLUMNS ", r.id, " VIEWER_FLAGS
@@ -275,7 +276,7 @@ reading_open_changes(Oid relid, int64 request, bool unseen)
 	bool		auditor = role_is_auditor(GetUserId());
 	bool		is_explicit;
 	char	   *actor = actor_lookup(&is_explicit);
-	Datum		values[6];
+	Datum		values[7];
 	UserSwitch	save;
 	SPITupleTable *table;
 	uint64		n;
@@ -286,6 +287,7 @@ reading_open_changes(Oid relid, int64 request, bool unseen)
 	values[2] = text_array_datum(actor_keys(actor));
 	deputy_key_arrays(actor, &values[3], &values[4]);
 	values[5] = Int64GetDatum(request);
+	values[6] = BoolGetDatum(own);
 
 	store_begin(&save);
 	n = store_exec(request ? &one_plan : &plan, values, NULL, true);

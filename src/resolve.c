@@ -26,24 +26,6 @@
 PG_FUNCTION_INFO_V1(idflow_resolve);
 PG_FUNCTION_INFO_V1(idflow_rebase);
 
-/* Take positions out of a change's images. */
-static void
-image_remove(Image *image, int position)
-{
-	int			k = 0;
-
-	if (image == NULL || image->columns == NULL)
-		return;
-	for (int i = 0; i < image->n; i++)
-	{
-		if (image->columns[i] == position)
-			continue;
-		image->columns[k] = image->columns[i];
-		image->values[k++] = image->values[i];
-	}
-	image->n = k;
-}
-
 /*
  * After conflicts were settled: a change that is left with nothing goes, and
  * a request that is left with nothing ends.  Returns whether it goes on.
@@ -79,7 +61,7 @@ conflicts_remain(Request *req)
 
 		become(&save, requester_role(req), SECURITY_RESTRICTED_OPERATION);
 		conflict = change->operation != CMD_INSERT &&
-			apply_conflicts(req, change, rel, row_find(rel, change, true), &positions, NULL);
+			apply_conflicts(req, change, rel, row_base(req, change, rel), &positions, NULL);
 		restore_user(&save);
 		table_close(rel, NoLock);
 		if (conflict)
@@ -163,6 +145,30 @@ revised_since_review(Request *req)
 }
 
 /*
+ * Columns of a change were settled upon the row as it is.  If that is another
+ * one than the draft's, it is accepted as such only for all columns at once.
+ */
+static void
+settle_row(Change *change, Jsonb *resolution, HeapTuple live)
+{
+	if (change->fate == ROW_RECREATED)
+		for (int i = 0; i < change->old_image->n; i++)
+		{
+			int			position = change->old_image->columns ? change->old_image->columns[i] : i + 1;
+			const char *name = change->layout->names[position - 1];
+			JsonbValue	v;
+
+			if (getKeyJsonValueFromContainer(&resolution->root, name, strlen(name), &v) == NULL)
+				ereport(ERROR,
+						(errcode(ERRCODE_WF_REQUEST_STATE),
+						 errmsg("another row has the key of this change by now"),
+						 errdetail("The row that was drafted upon is gone."),
+						 errhint("Resolve all columns at once, or withdraw the request.")));
+		}
+	row_base_renew(change, live);
+}
+
+/*
  * idflow_resolve: end a conflict column by column.
  */
 Datum
@@ -179,6 +185,7 @@ idflow_resolve(PG_FUNCTION_ARGS)
 	List	   *positions;
 	ListCell   *lc;
 	bool		review = false;
+	bool		based = false;
 	UserSwitch	save;
 	Event	   *event;
 	int			nest;
@@ -203,7 +210,7 @@ idflow_resolve(PG_FUNCTION_ARGS)
 	rel = row_open(change, RowShareLock);
 
 	become(&save, requester_role(req), SECURITY_RESTRICTED_OPERATION);
-	live = row_find(rel, change, true);
+	live = row_base(req, change, rel);
 	(void) apply_conflicts(req, change, rel, live, &positions, NULL);
 	restore_user(&save);
 
@@ -265,7 +272,7 @@ idflow_resolve(PG_FUNCTION_ARGS)
 				image_set(change->new_image, position, base);
 			image_set(change->old_image, position,
 					  row_text(rel, live, row_attnum(change->layout, rel, position, false)));
-			review = true;
+			review = based = true;
 		}
 		else
 			ereport(ERROR,
@@ -274,6 +281,8 @@ idflow_resolve(PG_FUNCTION_ARGS)
 					 errhint("Write \"live\", \"draft\" or \"base\".")));
 	}
 	transmission_modes_end(nest);
+	if (change && based)
+		settle_row(change, resolution, live);
 
 	event = request_event(req, actor, req->acting_via, "Resolve", NULL);
 	event->data = json_from_text(psprintf("{\"change\": " INT64_FORMAT ", \"resolution\": %s}", change_id,
@@ -302,6 +311,15 @@ idflow_resolve(PG_FUNCTION_ARGS)
 		request_close(req, "aborted");
 	}
 	return request_done(req);
+}
+
+/* Columns of a row, and those of its key that are not among them. */
+static List *
+with_key(Change *change, List *positions)
+{
+	for (int i = 0; i < change->key->n; i++)
+		positions = list_append_unique_int(positions, change->key->columns[i]);
+	return positions;
 }
 
 /*
@@ -345,12 +363,13 @@ idflow_rebase(PG_FUNCTION_ARGS)
 		UserSwitch	save;
 		int			nest;
 		bool		conflict;
+		bool		found;
 
 		if (change->operation == CMD_INSERT)
 			continue;
 		rel = row_open(change, RowShareLock);
 		become(&save, requester_role(req), SECURITY_RESTRICTED_OPERATION);
-		live = row_find(rel, change, true);
+		live = row_base(req, change, rel);
 		conflict = apply_conflicts(req, change, rel, live, &positions, NULL);
 		restore_user(&save);
 		if (conflict && live == NULL)
@@ -358,7 +377,16 @@ idflow_rebase(PG_FUNCTION_ARGS)
 					(errcode(ERRCODE_WF_REQUEST_STATE),
 					 errmsg("the row of change " INT64_FORMAT " is gone", CHANGE_ID(req->id, change->seq)),
 					 errhint("Resolve its columns to \"live\", or withdraw the request.")));
-		if (conflict)
+		if (change->fate == ROW_RECREATED)
+			ereport(ERROR,
+					(errcode(ERRCODE_WF_REQUEST_STATE),
+					 errmsg("another row has the key of change " INT64_FORMAT " by now",
+							CHANGE_ID(req->id, change->seq)),
+					 errdetail("The row that was drafted upon is gone."),
+					 errhint("Resolve its columns, or withdraw the request.")));
+		if (change->fate == ROW_MOVED)
+			positions = with_key(change, positions);
+		if (positions != NIL)
 		{
 			any = true;
 			if (moved.len > 1)
@@ -372,11 +400,14 @@ idflow_rebase(PG_FUNCTION_ARGS)
 				if (foreach_current_index(lp) > 0)
 					appendStringInfoString(&moved, ", ");
 				escape_json(&moved, change->layout->names[position - 1]);
-				image_set(change->old_image, position,
-						  row_text(rel, live, row_attnum(change->layout, rel, position, false)));
+				(void) image_value(change->old_image, position, &found);
+				if (found)
+					image_set(change->old_image, position,
+							  row_text(rel, live, row_attnum(change->layout, rel, position, false)));
 			}
 			transmission_modes_end(nest);
 			appendStringInfoChar(&moved, ']');
+			row_base_renew(change, live);
 			change->revision = req->revision + 1;
 			change_update(req, change);
 		}

@@ -203,7 +203,9 @@ row_lock_sql(Relation rel, Change *change)
 
 /*
  * row_find: the live row that a change is about, in the current memory
- * context, with t_self and t_tableOid set; NULL if there is none.  Reads, and
+ * context, with t_self and t_tableOid set; NULL if there is none.  Where the
+ * key is no longer unique there may be several: none of them for a reader, and
+ * an error for who locks.  Reads, and
  * locks if asked, with the table owner's rights, as referential integrity
  * does: the requester needs no SELECT for it.
  */
@@ -271,7 +273,14 @@ row_find(Relation rel, Change *change, bool lock)
 	}
 	if (SPI_execute_plan(plan, values, nulls, false, 2) != SPI_OK_SELECT)
 		elog(ERROR, "could not look up a row");
-	if (SPI_processed > 0)
+	if (SPI_processed > 1 && lock)
+		ereport(ERROR,
+				(errcode(ERRCODE_WF_LAYOUT),
+				 errmsg("more than one row of table \"%s\" has the key of the draft",
+						RelationGetRelationName(rel)),
+				 errdetail("The columns by which the draft names its row are no longer unique."),
+				 errhint("Withdraw the request and make it again.")));
+	if (SPI_processed == 1)
 	{
 		HeapTuple	row = SPI_tuptable->vals[0];
 		bool		isnull;

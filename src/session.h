@@ -20,4 +20,14 @@ extern void bypass_set_request(int64 request);
 extern void remember_request(const char *actor, int64 request);
 extern int64 remembered_request(const char *actor);
 
+/* drop.c: what becomes of open requests with their table; idflow.on_drop */
+enum
+{
+	ON_DROP_AUTO,				/* refuse, but let admins end them */
+	ON_DROP_REFUSE,
+	ON_DROP_END
+};
+
+extern int	setting_on_drop;
+
 #endif

@@ -123,7 +123,9 @@ CREATE TABLE idflow.layout (
 	made_in      text NOT NULL DEFAULT idflow.this_database(),
 	columns      text[] NOT NULL,
 	attnums      smallint[] NOT NULL,
-	types        text[] NOT NULL
+	types        text[] NOT NULL,
+	type_oids    oid[],			-- what the types were, whatever they are called by now
+	typmods      int[]
 );
 
 /*
@@ -154,6 +156,9 @@ CREATE TABLE idflow.change_data (
 	superseded   int,
 	salt         bytea,
 	context      text[],
+	base_xid     bigint,		-- who wrote the row's version that the draft is based on, ...
+	base_file    oid,			-- ... in which file it stood, ...
+	based_at     timestamptz,	-- ... and when that was
 	PRIMARY KEY (request, seq)
 );
 

@@ -450,14 +450,21 @@ BEGIN
 	RETURN QUERY
 		SELECT d.objid, d.object_identity, NULL::text, count(DISTINCT c.request)
 		FROM pg_event_trigger_dropped_objects() d
-		JOIN idflow.change_data c ON c.target::oid = d.objid
-		JOIN idflow.request r ON r.id = c.request AND r.state IN ('draft', 'open', 'scheduled', 'conflict', 'failed')
+		JOIN idflow.request r ON r.state IN ('draft', 'open', 'scheduled', 'conflict', 'failed') AND NOT r.persisted
+		JOIN idflow.change_data c ON c.request = r.id AND c.target::oid = d.objid AND c.superseded IS NULL
 		WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0 AND d.object_type IN ('table', 'foreign table')
+		  AND EXISTS (SELECT FROM idflow.layout l WHERE l.target::oid = d.objid)	/* most tables have none */
 		GROUP BY d.objid, d.object_identity;
 END
 $$;
 COMMENT ON FUNCTION idflow.guard_dropped() IS
 'Gates, and tables with open requests, that the present command has dropped. For the event trigger only.';
+
+CREATE FUNCTION idflow.guard_end_requests(relation oid, name text) RETURNS bigint
+	AS 'MODULE_PATHNAME', 'idflow_guard_end_requests'
+	LANGUAGE C STRICT;
+COMMENT ON FUNCTION idflow.guard_end_requests(oid, text) IS
+'Ends the open requests on a table that exists no more, as terminated; name is for their history. Returns how many. Errors: WF015 one is being decided.';
 
 CREATE FUNCTION idflow.guard_forget() RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER
@@ -478,6 +485,8 @@ CREATE FUNCTION idflow.guard_drop() RETURNS event_trigger
 AS $$
 DECLARE
 	f record;
+	/* anybody may set it, so that it may as well be a placeholder */
+	on_drop text := lower(coalesce(nullif(current_setting('idflow.on_drop', true), ''), 'auto'));
 BEGIN
 	PERFORM FROM pg_event_trigger_dropped_objects() d
 	WHERE d.classid IN ('pg_trigger'::regclass, 'pg_rewrite'::regclass)
@@ -487,20 +496,29 @@ BEGIN
 	END IF;
 
 	FOR f IN SELECT * FROM idflow.guard_dropped() LOOP
-		IF idflow.guard_admin() THEN
-			IF f.trigger_name IS NOT NULL THEN
+		IF f.trigger_name IS NOT NULL THEN
+			IF idflow.guard_admin() THEN
 				PERFORM idflow.guard_record(f.relation, f.trigger_name::name, tg_tag);
+				CONTINUE;
 			END IF;
-		ELSIF f.trigger_name IS NOT NULL THEN
 			RAISE EXCEPTION 'cannot drop gate "%" on table %', f.trigger_name, f.relation_name
 				USING ERRCODE = 'WF011',
 					  DETAIL = 'Changes to the table need approval.',
 					  HINT = 'An idflow_admin who owns the table can call idflow.detach(workflow, table).';
+		ELSIF on_drop = 'end' OR (on_drop = 'auto' AND idflow.guard_admin()) THEN
+			BEGIN
+				PERFORM idflow.guard_end_requests(f.relation, f.relation_name);
+			EXCEPTION WHEN undefined_file THEN
+				/* the library is missing; an admin's DDL goes on */
+				IF NOT idflow.guard_admin() THEN
+					RAISE;
+				END IF;
+			END;
 		ELSE
 			RAISE EXCEPTION 'cannot drop table % because requests for it are open', f.relation_name
 				USING ERRCODE = 'WF015',
 					  DETAIL = format('Open requests: %s.', f.requests),
-					  HINT = 'Have them decided or withdrawn first.';
+					  HINT = 'Have them decided or withdrawn first; or have them ended with the table: SET idflow.on_drop = ''end''.';
 		END IF;
 	END LOOP;
 
@@ -508,7 +526,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION idflow.guard_drop() IS
-'Event trigger: refuses to drop a gate while its table stays (WF011), and a table with open requests (WF015), unless an idflow_admin does it.';
+'Event trigger: refuses to drop a gate while its table stays (WF011), unless an idflow_admin does it; and a table with open requests (WF015), or ends them, as the setting idflow.on_drop says.';
 
 CREATE FUNCTION idflow.guard_rewrite() RETURNS event_trigger
 	LANGUAGE plpgsql

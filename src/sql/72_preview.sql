@@ -12,17 +12,17 @@ COMMENT ON FUNCTION idflow.preview(anyelement, bigint) IS
  * These two name the table and no row type of it: a view that did would stand
  * in the way of ALTER TABLE ... ADD COLUMN ... DEFAULT.
  */
-CREATE FUNCTION idflow.preview_drafted(target regclass, request bigint DEFAULT NULL) RETURNS SETOF record
+CREATE FUNCTION idflow.preview_drafted(target regclass, request bigint DEFAULT NULL, own boolean DEFAULT false) RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'idflow_preview_drafted'
 	LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 1000;
-COMMENT ON FUNCTION idflow.preview_drafted(regclass, bigint) IS
-'Of idflow.preview(): the rows that drafts make or change, as they would be; in FROM, with a list of the table''s columns. Part of preview views.';
+COMMENT ON FUNCTION idflow.preview_drafted(regclass, bigint, boolean) IS
+'Of idflow.preview(): the rows that drafts make or change, as they would be; own: drafts of the actor''s own requests only; in FROM, with a list of the table''s columns. Part of preview views.';
 
-CREATE FUNCTION idflow.preview_replaced(target regclass, request bigint DEFAULT NULL) RETURNS SETOF record
+CREATE FUNCTION idflow.preview_replaced(target regclass, request bigint DEFAULT NULL, own boolean DEFAULT false) RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'idflow_preview_replaced'
 	LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 1000;
-COMMENT ON FUNCTION idflow.preview_replaced(regclass, bigint) IS
-'Of the live rows those that drafts change or delete, as they are; in FROM, with a list of the table''s columns. Part of preview views.';
+COMMENT ON FUNCTION idflow.preview_replaced(regclass, bigint, boolean) IS
+'Of the live rows those that drafts change or delete, as they are; own as there; in FROM, with a list of the table''s columns. Part of preview views.';
 
 -- ------------------------------------------------------------- preview views
 
@@ -58,7 +58,7 @@ COMMENT ON VIEW idflow.preview_view IS
 'Views that idflow.create_preview() made, and the tables behind them. Reads catalogs only.';
 GRANT SELECT ON idflow.preview_view TO PUBLIC;
 
-CREATE FUNCTION idflow.create_preview(target regclass, schema name DEFAULT 'preview') RETURNS regclass
+CREATE FUNCTION idflow.create_preview(target regclass, schema name DEFAULT 'preview', own boolean DEFAULT NULL) RETURNS regclass
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -73,6 +73,7 @@ DECLARE
 	table_name text;
 	column_list text;
 	definition text;
+	asks text;		-- what the view asks of the functions behind it
 	r record;
 BEGIN
 	IF target IS NULL OR schema IS NULL THEN
@@ -149,6 +150,8 @@ BEGIN
 			USING ERRCODE = 'duplicate_table',
 				  HINT = 'Drop or rename it, or name another schema.';
 	END IF;
+	asks := format('%L::regclass', table_name)
+		|| CASE WHEN coalesce(own, pg_get_viewdef(old) ~ 'preview_drafted\([^)]*, NULL::bigint, true\)') THEN ', NULL, true' ELSE '' END;
 	IF (SELECT c.relname FROM pg_class c WHERE c.oid = old) <> tab.relname THEN
 		EXECUTE format('ALTER VIEW %s RENAME TO %I', old, tab.relname);
 	END IF;
@@ -181,13 +184,13 @@ BEGIN
 	 * a join may hand it a value, too.  The condition stands above both.
 	 */
 	definition := format('SELECT %s FROM (SELECT %s, true AS %s FROM %s t UNION ALL '
-						 '(SELECT %s, false FROM idflow.preview_drafted(%L::regclass) d(%s) OFFSET 0)) u',
+						 '(SELECT %s, false FROM idflow.preview_drafted(%s) d(%s) OFFSET 0)) u',
 						 'u.' || array_to_string(columns, ', u.'), 't.' || array_to_string(columns, ', t.'),
-						 live, table_name, 'd.' || array_to_string(columns, ', d.'), table_name, column_list);
+						 live, table_name, 'd.' || array_to_string(columns, ', d.'), asks, column_list);
 	IF key IS NOT NULL THEN
 		definition := definition
-			|| format(' WHERE NOT u.%s OR ((%s) IN (SELECT %s FROM idflow.preview_replaced(%L::regclass) r(%s))) IS NOT TRUE',
-					  live, 'u.' || array_to_string(key, ', u.'), 'r.' || array_to_string(key, ', r.'), table_name, column_list);
+			|| format(' WHERE NOT u.%s OR ((%s) IN (SELECT %s FROM idflow.preview_replaced(%s) r(%s))) IS NOT TRUE',
+					  live, 'u.' || array_to_string(key, ', u.'), 'r.' || array_to_string(key, ', r.'), asks, column_list);
 	END IF;
 	BEGIN
 		EXECUTE format('CREATE OR REPLACE VIEW %s WITH (security_invoker = true) AS %s', view_name, definition);
@@ -251,8 +254,8 @@ BEGIN
 	RETURN view_name::regclass;
 END
 $$;
-COMMENT ON FUNCTION idflow.create_preview(regclass, name) IS
-'Makes the view <schema>.<table>: the table as it would be with its open drafts, and what is written to it is written to the table. Replaces the view that is there. Grants on the table are copied to it. For the table''s owner. Errors: 42501 not the owner, or the schema is not to be made or used; 42P07 another relation has the name; 42809 no table, or a partition; 22023 the table''s own schema.';
+COMMENT ON FUNCTION idflow.create_preview(regclass, name, boolean) IS
+'Makes the view <schema>.<table>: the table as it would be with its open drafts, and what is written to it is written to the table. own: it shows each actor the drafts of his own requests only, not those that he may decide; null: as the view that is there does. Replaces that view. Grants on the table are copied to it. For the table''s owner. Errors: 42501 not the owner, or the schema is not to be made or used; 42P07 another relation has the name; 42809 no table, or a partition; 22023 the table''s own schema.';
 
 CREATE FUNCTION idflow.drop_preview(target regclass, schema name DEFAULT 'preview') RETURNS void
 	LANGUAGE plpgsql VOLATILE
@@ -277,3 +280,41 @@ END
 $$;
 COMMENT ON FUNCTION idflow.drop_preview(regclass, name) IS
 'Drops the view that idflow.create_preview() made of a table in a schema, as its owner. The schema stays. Errors: 42704 there is none; 2BP01 other objects need it.';
+
+CREATE FUNCTION idflow.preview_schema(source name, schema name) RETURNS SETOF regclass
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	target regclass;
+BEGIN
+	IF source IS NULL OR schema IS NULL THEN
+		RAISE EXCEPTION 'both schemas must be given'
+			USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	IF to_regnamespace(quote_ident(source)) IS NULL THEN
+		RAISE EXCEPTION 'schema "%" does not exist', source
+			USING ERRCODE = 'invalid_schema_name';
+	END IF;
+	IF source = schema THEN
+		RAISE EXCEPTION 'the views cannot stand in the tables'' own schema'
+			USING ERRCODE = 'invalid_parameter_value',
+				  HINT = 'Name another schema.';
+	END IF;
+	FOR target IN
+		SELECT DISTINCT c.oid
+		FROM idflow.gate g JOIN pg_class c ON c.oid = g.target JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = source AND NOT c.relispartition AND c.relkind IN ('r', 'p')
+		ORDER BY c.oid
+	LOOP
+		RETURN NEXT idflow.create_preview(target, schema, true);
+	END LOOP;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'no workflow is attached to a table of schema "%"', source
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				  HINT = 'Attach a workflow first, with idflow.attach() or idflow.require_approval().';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION idflow.preview_schema(name, name) IS
+'Makes a view in the second schema for each table of the first that a workflow is attached to, of the same name, and returns them: the table as it would be with the actor''s own open drafts, to be read and written. With search_path = hr_preview, hr an application reads back what it wrote. Calling it again makes them anew, and those of tables attached since. For the owner of the tables. Errors: those of idflow.create_preview(); 3F000 no such schema, 55000 no table of it is attached, 22023 one schema twice.';
