@@ -308,6 +308,8 @@ typedef struct Change
 	Image	   *new_image;		/* INSERT: all; UPDATE: touched columns */
 	Bitmapset  *written;		/* INSERT: positions the statement named */
 	bool		written_known;
+	Bitmapset  *others;			/* positions whose drafted value is not the
+								 * requester's own: aspects', editors' */
 	bytea	   *salt;			/* keeps digests from being guessed */
 	List	   *context;		/* settings: name, value, name, value ... */
 	int64	   *held;			/* its keys in idflow.pending_key, by digest */
@@ -434,6 +436,7 @@ extern void change_store(Request *req, Change *change);
 extern void change_store_held(Request *req, Change *change);
 extern List *changes_held(Request *req, int seq);
 extern void change_update(Request *req, Change *change);
+extern Bitmapset *positions_of(Datum array);
 extern void change_drop(Request *req, int seq);
 extern List *request_changes(Request *req);
 extern List *changes_on_row(Request *req, Change *like);

@@ -255,6 +255,7 @@ idflow_resolve(PG_FUNCTION_ARGS)
 				review = true;
 			image_remove(change->old_image, position);
 			image_remove(change->new_image, position);
+			change->others = bms_del_member(change->others, position);
 		}
 		else if (strcmp(choice, "draft") == 0 || strcmp(choice, "base") == 0)
 		{
@@ -269,7 +270,11 @@ idflow_resolve(PG_FUNCTION_ARGS)
 						 errmsg("a deletion can't be resolved to \"base\""),
 						 errhint("Use \"live\" to keep the row or \"draft\" to delete it.")));
 			if (strcmp(choice, "base") == 0)
+			{
+				/* the table's old value, which the requester has not written */
 				image_set(change->new_image, position, base);
+				change->others = bms_add_member(change->others, position);
+			}
 			image_set(change->old_image, position,
 					  row_text(rel, live, row_attnum(change->layout, rel, position, false)));
 			review = based = true;
