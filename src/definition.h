@@ -172,6 +172,7 @@ extern void definition_check_aspects(Definition *def, DefinitionElement *root);
 extern void definition_check_homonyms(Definition *def, DefinitionElement *root);
 
 /* definition_start.c */
+extern void definition_check_interval(Definition *def, DefinitionElement *element, const char *name, bool is_positive);
 extern void definition_check_starts(Definition *def, DefinitionElement *workflow);
 
 /* definition_separation.c */

@@ -198,6 +198,7 @@ check_workflow(Definition *def, DefinitionElement *workflow)
 
 	check_columns(def, workflow);
 	definition_check_starts(def, workflow);
+	definition_check_interval(def, workflow, "Retention", true);
 	definition_check_separate_from(def, workflow);
 	if (all_known && def->nerrors == 0)
 		definition_check_flow(def, workflow);

@@ -57,7 +57,7 @@ static const AttributeRule workflow_attributes[] = {
 	{"EffectiveDate", ATTRIBUTE_EXPRESSION, 0},
 	{"ExpiryDate", ATTRIBUTE_EXPRESSION, 0},
 	{"ApplyAs", ATTRIBUTE_NAME, 0},
-	{"Retention", ATTRIBUTE_TEXT, REFUSED},
+	{"Retention", ATTRIBUTE_LABEL, 0},
 	END_OF_RULES
 };
 

@@ -39,8 +39,11 @@ read_interval(const char *value)
 	return result;
 }
 
-static void
-check_interval(Definition *def, DefinitionElement *start, const char *name, bool is_positive)
+/*
+ * definition_check_interval: an attribute, if it is there, is a duration.
+ */
+void
+definition_check_interval(Definition *def, DefinitionElement *start, const char *name, bool is_positive)
 {
 	DefinitionAttribute *attribute = definition_attribute(start, name);
 	Interval   *interval;
@@ -86,8 +89,8 @@ check_start(Definition *def, DefinitionElement *start)
 								 "attribute Date must be a column or an SQL expression, not \"%s\"",
 								 date->value);
 		}
-	check_interval(def, start, "Offset", false);
-	check_interval(def, start, "Within", true);
+	definition_check_interval(def, start, "Offset", false);
+	definition_check_interval(def, start, "Within", true);
 	foreach(lc, start->children)
 	{
 		DefinitionElement *set = (DefinitionElement *) lfirst(lc);

@@ -24,6 +24,7 @@
 #include "aspect.h"
 #include "idflow.h"
 #include "persist_into.h"
+#include "retention.h"
 #include "schedule.h"
 #include "simulate.h"
 #include "trace.h"
@@ -415,6 +416,7 @@ request_close(Request *req, const char *state)
 	req->keys_free = req->nchanges > 0;
 	if (req->effective_at)
 		timers_drop(req->id, 0, TIMER_EFFECTIVE);
+	retention_set(req);
 }
 
 /*
