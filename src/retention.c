@@ -48,7 +48,7 @@ static StorePlan blank_images = {
 };
 
 static StorePlan blank_events = {
-	"UPDATE idflow.event SET comment = NULL, data = CASE WHEN transition IS DISTINCT FROM 'Comment' THEN"
+	"UPDATE idflow.event SET comment = NULL, data = CASE WHEN transition IS NULL OR transition OPERATOR(pg_catalog.<>) 'Comment' THEN"
 	"  (SELECT pg_catalog.jsonb_object_agg(d.key, d.value) FROM pg_catalog.jsonb_each(data) d"
 	"   WHERE d.key OPERATOR(pg_catalog.=) ANY (" KEPT_DATA ")) END"
 	" WHERE request OPERATOR(pg_catalog.=) $1 AND (comment IS NOT NULL OR data IS NOT NULL)",
