@@ -198,7 +198,7 @@ check_workflow(Definition *def, DefinitionElement *workflow)
 
 	check_columns(def, workflow);
 	definition_check_starts(def, workflow);
-	definition_check_interval(def, workflow, "Retention", true);
+	(void) definition_check_duration(def, workflow, "Retention", true);
 	definition_check_separate_from(def, workflow);
 	if (all_known && def->nerrors == 0)
 		definition_check_flow(def, workflow);
@@ -234,6 +234,7 @@ check_activity(Definition *def, DefinitionElement *activity,
 		{"Declines", true, true, NULL},
 		{"NoActor", true, true, NULL},
 		{"Due", true, false, NULL},
+		{"Calendar", true, false, NULL},
 		{"EscalateTo", true, true, NULL},
 		{"CommentRequired", true, false, NULL},
 		{"SeparateFrom", true, false, NULL},
@@ -284,6 +285,7 @@ check_activity(Definition *def, DefinitionElement *activity,
 	}
 
 	check_quotas(def, activity);
+	definition_check_deadlines(def, activity, t);
 
 	/* plain DML executes the first Action at once */
 	if (is_first && has_actor && t->is_interactive && !t->is_review)

@@ -40,16 +40,17 @@ read_interval(const char *value)
 }
 
 /*
- * definition_check_interval: an attribute, if it is there, is a duration.
+ * definition_check_duration: an attribute that is an interval, if it is there;
+ * returns it, or NULL.
  */
-void
-definition_check_interval(Definition *def, DefinitionElement *start, const char *name, bool is_positive)
+Interval *
+definition_check_duration(Definition *def, DefinitionElement *start, const char *name, bool is_positive)
 {
 	DefinitionAttribute *attribute = definition_attribute(start, name);
 	Interval   *interval;
 
 	if (attribute == NULL)
-		return;
+		return NULL;
 	interval = read_interval(attribute->value);
 	if (interval == NULL ||
 		(is_positive && (interval->month < 0 || interval->day < 0 || interval->time < 0 ||
@@ -59,6 +60,7 @@ definition_check_interval(Definition *def, DefinitionElement *start, const char 
 						 "Write a duration such as P7D, or -P7D for seven days before.",
 						 "attribute %s must be a %sduration, not \"%s\"", name,
 						 is_positive ? "positive " : "", attribute->value);
+	return interval;
 }
 
 static void
@@ -89,8 +91,8 @@ check_start(Definition *def, DefinitionElement *start)
 								 "attribute Date must be a column or an SQL expression, not \"%s\"",
 								 date->value);
 		}
-	definition_check_interval(def, start, "Offset", false);
-	definition_check_interval(def, start, "Within", true);
+	(void) definition_check_duration(def, start, "Offset", false);
+	(void) definition_check_duration(def, start, "Within", true);
 	foreach(lc, start->children)
 	{
 		DefinitionElement *set = (DefinitionElement *) lfirst(lc);

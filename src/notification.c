@@ -287,44 +287,58 @@ people_of_keys(List *keys)
 }
 
 /*
- * notify_passed_over: an admin decides in place of those whom the open task
- * asks, by their candidate keys: tell them, whatever the definition says.
+ * notify_told: tell people, by their candidate keys, of a request, whatever
+ * aspects say.  aspect is what sends it, except is left out.  texts may have
+ * a body for each language: Message_L1 and so on.
  */
 void
-notify_passed_over(Request *req, List *keys, const char *actor, const char *reason)
+notify_told(Request *req, List *keys, const char *aspect, const char *except,
+			const char *subject, const char *body, const DefinitionElement *texts)
 {
 	Activity   *activity = request_activity(req);
-	char	   *subject = psprintf("Request " INT64_FORMAT " was overridden", req->id);
-	char	   *body = psprintf("%s decided it in your place: %s", actor, reason);
 	ListCell   *lc;
 
 	foreach(lc, people_of_keys(keys))
 	{
 		const char *principal = lfirst(lc);
+		int			number = language_number(principal);
+		const char *text = texts ? numbered_text(texts, "Message", number) : NULL;
 		char	   *email;
 		char	   *language;
 		Datum		values[12];
 		char		nulls[13] = "            ";
 		UserSwitch	save;
 
-		if (strcmp(principal, actor) == 0)
+		if (except && strcmp(principal, except) == 0)
 			continue;
 		directory_person(principal, &email, &language);
 		values[0] = Int64GetDatum(req->id);
-		values[1] = CStringGetTextDatum("Override");
+		values[1] = CStringGetTextDatum(aspect);
 		values[2] = text_datum(activity ? activity->name : NULL, &nulls[2]);
 		values[3] = text_datum(request_full_state(req), &nulls[3]);
 		values[4] = CStringGetTextDatum(principal);
 		values[5] = text_datum(email, &nulls[5]);
 		values[6] = BoolGetDatum(false);
-		values[7] = Int32GetDatum(language_number(principal));
+		values[7] = Int32GetDatum(number);
 		values[8] = CStringGetTextDatum(subject);
-		values[9] = CStringGetTextDatum(body);
+		values[9] = CStringGetTextDatum(text ? text : body);
 		nulls[10] = nulls[11] = 'n';
 		store_begin(&save);
 		store_exec(&insert_notification, values, nulls, false);
 		store_end(&save);
 	}
+}
+
+/*
+ * notify_passed_over: an admin decides in place of those whom the open task
+ * asks, by their candidate keys: tell them, whatever the definition says.
+ */
+void
+notify_passed_over(Request *req, List *keys, const char *actor, const char *reason)
+{
+	notify_told(req, keys, "Override", actor,
+				psprintf("Request " INT64_FORMAT " was overridden", req->id),
+				psprintf("%s decided it in your place: %s", actor, reason), NULL);
 }
 
 /*

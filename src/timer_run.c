@@ -24,7 +24,7 @@
 #include "retention.h"
 #include "schedule.h"
 #include "subxact.h"
-#include "timer.h"
+#include "timeout.h"
 
 PG_FUNCTION_INFO_V1(idflow_run_timers);
 
@@ -42,6 +42,7 @@ static const struct
 	{TIMER_CAMPAIGN, campaign_run},
 	{TIMER_RETENTION, retention_run},
 	{TIMER_ERASURE, erasure_run},
+	{TIMER_TIMEOUT, timeout_run},
 };
 
 static StorePlan select_due = {
