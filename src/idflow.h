@@ -501,6 +501,7 @@ extern void row_base_note(Change *change, Relation rel, TupleTableSlot *old);
 extern void row_base_renew(Change *change, HeapTuple live);
 extern HeapTuple row_base(Request *req, Change *change, Relation rel);
 extern const char *row_fates(Request *req);
+extern const char *row_fate_name(RowFate fate);
 
 /* binding.c */
 extern void layout_unbind(Oid relid);

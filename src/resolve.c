@@ -372,6 +372,7 @@ idflow_rebase(PG_FUNCTION_ARGS)
 	const char *actor = actor_name();
 	Request    *req = load_request(id);
 	StringInfoData moved;
+	StringInfoData rows;
 	bool		any = false;
 	ListCell   *lc;
 	Event	   *event;
@@ -390,6 +391,7 @@ idflow_rebase(PG_FUNCTION_ARGS)
 	require_unwritten(req);
 
 	initStringInfo(&moved);
+	initStringInfo(&rows);
 	appendStringInfoChar(&moved, '{');
 	foreach(lc, list_copy(request_changes(req)))
 	{
@@ -415,13 +417,13 @@ idflow_rebase(PG_FUNCTION_ARGS)
 					(errcode(ERRCODE_WF_REQUEST_STATE),
 					 errmsg("the row of change " INT64_FORMAT " is gone", CHANGE_ID(req->id, change->seq)),
 					 errhint("Resolve its columns to \"live\", or withdraw the request.")));
-		if (change->fate == ROW_RECREATED)
-			ereport(ERROR,
-					(errcode(ERRCODE_WF_REQUEST_STATE),
-					 errmsg("another row has the key of change " INT64_FORMAT " by now",
-							CHANGE_ID(req->id, change->seq)),
-					 errdetail("The row that was drafted upon is gone."),
-					 errhint("Resolve its columns, or withdraw the request.")));
+		/* nothing of another row is what the draft was made upon */
+		for (int i = 0; change->fate == ROW_RECREATED && i < change->old_image->n; i++)
+			positions = list_append_unique_int(positions, change->old_image->columns ?
+											   change->old_image->columns[i] : i + 1);
+		if (change->fate != ROW_THERE)
+			appendStringInfo(&rows, "%s\"" INT64_FORMAT "\": \"%s\"", rows.len > 0 ? ", " : "",
+							 CHANGE_ID(req->id, change->seq), row_fate_name(change->fate));
 		if (change->fate == ROW_MOVED)
 			positions = with_key(change, positions);
 		if (positions != NIL)
@@ -456,7 +458,9 @@ idflow_rebase(PG_FUNCTION_ARGS)
 	if (any || in_conflict)
 	{
 		event = request_event(req, actor, req->acting_via, "Rebase", NULL);
-		event->data = json_from_text(psprintf("{\"moved\": %s}", moved.data));
+		event->data = json_from_text(psprintf("{\"moved\": %s%s%s%s}", moved.data,
+											  rows.len > 0 ? ", \"rows\": {" : "", rows.data,
+											  rows.len > 0 ? "}" : ""));
 	}
 	if (any)
 		next_revision(req);
