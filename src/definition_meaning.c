@@ -215,6 +215,7 @@ check_activity(Definition *def, DefinitionElement *activity,
 		{"Declines", true, true, NULL},
 		{"NoActor", true, true, NULL},
 		{"Due", true, false, NULL},
+		{"Calendar", true, false, NULL},
 		{"EscalateTo", true, true, NULL},
 		{"CommentRequired", true, false, NULL},
 		{"SeparateFrom", true, false, NULL},
@@ -265,6 +266,7 @@ check_activity(Definition *def, DefinitionElement *activity,
 	}
 
 	check_quotas(def, activity);
+	definition_check_deadlines(def, activity, t);
 
 	/* plain DML executes the first Action at once */
 	if (is_first && has_actor && t->is_interactive && !t->is_review)

@@ -164,6 +164,7 @@ typedef struct Activity
 	DefinitionElement *element; /* its other attributes and children */
 	List	   *aspects;		/* of Aspect: those at its states, as they run */
 	bool		has_quota;		/* its tasks take more than one vote */
+	bool		has_deadline;	/* its tasks have a due date or timers */
 	DefinitionElement *homonyms;	/* the homonym link that it looks with, or
 									 * NULL */
 } Activity;

@@ -336,14 +336,65 @@ override_text(int number)
 	return 0;
 }
 
+/* Write to a principal what no aspect of the definition says. */
+static void
+tell(Request *req, const char *principal, const char *aspect, int number, const char *subject,
+	 const char *body)
+{
+	Activity   *activity = request_activity(req);
+	char	   *email;
+	char	   *language;
+	Datum		values[12];
+	char		nulls[13] = "            ";
+	UserSwitch	save;
+
+	directory_person(principal, &email, &language);
+	values[0] = Int64GetDatum(req->id);
+	values[1] = CStringGetTextDatum(aspect);
+	values[2] = text_datum(activity ? activity->name : NULL, &nulls[2]);
+	values[3] = text_datum(request_full_state(req), &nulls[3]);
+	values[4] = CStringGetTextDatum(principal);
+	values[5] = text_datum(email, &nulls[5]);
+	values[6] = BoolGetDatum(false);
+	values[7] = Int32GetDatum(number);
+	values[8] = CStringGetTextDatum(subject);
+	values[9] = CStringGetTextDatum(body);
+	nulls[10] = nulls[11] = 'n';
+	store_begin(&save);
+	store_exec(&insert_notification, values, nulls, false);
+	store_end(&save);
+}
+
+/*
+ * notify_told: tell people, by their candidate keys, of a request, whatever
+ * aspects say.  aspect is what sends it, except is left out.  texts may have
+ * a body for each language: Message_L1 and so on.
+ */
+void
+notify_told(Request *req, List *keys, const char *aspect, const char *except,
+			const char *subject, const char *body, const DefinitionElement *texts)
+{
+	ListCell   *lc;
+
+	foreach(lc, people_of_keys(keys))
+	{
+		const char *principal = lfirst(lc);
+		int			number = language_number(principal);
+		const char *text = texts ? numbered_text(texts, "Message", number) : NULL;
+
+		if (except == NULL || strcmp(principal, except) != 0)
+			tell(req, principal, aspect, number, subject, text ? text : body);
+	}
+}
+
 /*
  * notify_passed_over: an admin decides in place of those whom the open task
- * asks, by their candidate keys: tell them, whatever the definition says.
+ * asks, by their candidate keys: tell them, and those who stand in for them,
+ * whatever the definition says.
  */
 void
 notify_passed_over(Request *req, List *keys, const char *actor, const char *reason)
 {
-	Activity   *activity = request_activity(req);
 	List	   *asked = people_of_keys(keys);
 	ListCell   *lc;
 
@@ -352,29 +403,10 @@ notify_passed_over(Request *req, List *keys, const char *actor, const char *reas
 		const char *principal = lfirst(lc);
 		int			number = language_number(principal);
 		int			text = override_text(number);
-		char	   *email;
-		char	   *language;
-		Datum		values[12];
-		char		nulls[13] = "            ";
-		UserSwitch	save;
 
-		if (strcmp(principal, actor) == 0)
-			continue;
-		directory_person(principal, &email, &language);
-		values[0] = Int64GetDatum(req->id);
-		values[1] = CStringGetTextDatum("Override");
-		values[2] = text_datum(activity ? activity->name : NULL, &nulls[2]);
-		values[3] = text_datum(request_full_state(req), &nulls[3]);
-		values[4] = CStringGetTextDatum(principal);
-		values[5] = text_datum(email, &nulls[5]);
-		values[6] = BoolGetDatum(false);
-		values[7] = Int32GetDatum(number);
-		values[8] = CStringGetTextDatum(psprintf(override_texts[text].subject, req->id));
-		values[9] = CStringGetTextDatum(psprintf(override_texts[text].body, actor, reason));
-		nulls[10] = nulls[11] = 'n';
-		store_begin(&save);
-		store_exec(&insert_notification, values, nulls, false);
-		store_end(&save);
+		if (strcmp(principal, actor) != 0)
+			tell(req, principal, "Override", number, psprintf(override_texts[text].subject, req->id),
+				 psprintf(override_texts[text].body, actor, reason));
 	}
 }
 

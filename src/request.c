@@ -410,7 +410,7 @@ idflow_is_state(PG_FUNCTION_ARGS)
 		{"operation", " INSERT UPDATE DELETE "},
 		{"task", " open closed "},
 		{"job", " queued blocked running done failed "},
-		{"source", " Actor Added Escalated Refine Requester "},
+		{"source", " Actor Added Escalated Refine Requester TakenOver Timeout "},
 	};
 	text	   *kind = PG_GETARG_TEXT_PP(0);
 	text	   *word = PG_GETARG_TEXT_PP(1);
