@@ -46,8 +46,8 @@ image_at(HeapTuple row, int column)
 #define CHANGE_COLUMNS \
 	"d.seq, d.revision, d.target::pg_catalog.oid, d.target_name, d.operation, d.layout," \
 	" d.written, d.key_columns, d.key, d.old_columns, d.old_image, d.new_columns, d.new_image, d.gates," \
-	" d.others"
-#define CHANGE_NCOLUMNS 15
+	" d.others, d.based_at"
+#define CHANGE_NCOLUMNS 16
 
 /* A change from a row of CHANGE_COLUMNS, in the current memory context. */
 static Change *
@@ -79,6 +79,9 @@ change_from_row(SPITupleTable *table, uint64 i)
 	others = spi_datum(row, 15, &isnull);
 	if (!isnull)
 		change->others = positions_of(others);
+	change->based_at = DatumGetTimestampTz(spi_datum(row, 16, &isnull));
+	if (isnull)
+		change->based_at = 0;
 	change->layout = layout_by_id(spi_int64(row, 6));
 	return change;
 }

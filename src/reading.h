@@ -66,6 +66,9 @@ extern AttrNumber layout_attribute(Layout *layout, Oid relid, int position);
 
 extern char **live_values(Change *change, bool *exists);
 extern bool live_row_visible(Change *change);
+
+/* row_base.c */
+extern char **row_base_values(int64 request, Change *change, bool *exists);
 extern Oid	table_owner(Oid relid);
 extern void append_operator(StringInfo sql, Oid opno);
 
