@@ -423,6 +423,7 @@ extern Activity *request_activity(Request *req);
 extern char *request_full_state(Request *req);
 extern List *request_context(void);
 extern void request_participant(Request *req, const char *principal, bool acted);
+extern void events_write(Request *req);
 extern Event *request_event(Request *req, const char *actor, const char *via,
 							const char *transition, const char *comment);
 
