@@ -31,6 +31,7 @@
 #include "filling.h"
 #include "idflow.h"
 #include "notice.h"
+#include "propose.h"
 #include "schedule.h"
 #include "session.h"
 
@@ -279,6 +280,12 @@ bundle_request(Workflow *wf, Relation rel, const char *actor)
 		applying_request ? BUNDLE_ROW : setting_bundle;
 	Request    *req;
 
+	if (proposal_is_for(rel))
+	{
+		req = new_request(actor);
+		req->stands_alone = true;
+		return req;
+	}
 	if (collecting)
 		return request_by_hand(collecting, actor);
 

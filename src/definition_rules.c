@@ -56,8 +56,8 @@ static const AttributeRule workflow_attributes[] = {
 	{"RepeatedApprover", ATTRIBUTE_CHOICE, 0, "Ask|Auto"},
 	{"EffectiveDate", ATTRIBUTE_EXPRESSION, 0},
 	{"ExpiryDate", ATTRIBUTE_EXPRESSION, 0},
-	{"ApplyAs", ATTRIBUTE_NAME, REFUSED},
-	{"Retention", ATTRIBUTE_TEXT, REFUSED},
+	{"ApplyAs", ATTRIBUTE_NAME, 0},
+	{"Retention", ATTRIBUTE_LABEL, 0},
 	END_OF_RULES
 };
 

@@ -31,6 +31,7 @@
 #include "definition.h"
 #include "deploy.h"
 #include "idflow.h"
+#include "propose.h"
 #include "start.h"
 
 PG_FUNCTION_INFO_V1(idflow_deploy);
@@ -433,6 +434,7 @@ deploy_workflow(WorkflowDefinition *workflow, const char *deployer,
 	bytea	   *digest;
 	bool		isnull;
 	int64		id;
+	ListCell   *lc;
 
 	refuse_old_snapshot(workflow->name);
 	row = same_newest_version(workflow);
@@ -441,6 +443,10 @@ deploy_workflow(WorkflowDefinition *workflow, const char *deployer,
 		tuplestore_puttuple(rsinfo->setResult, row);
 		return;
 	}
+
+	foreach(lc, workflow->options)
+		if (strcmp(((DefinitionOption *) lfirst(lc))->name, "ApplyAs") == 0)
+			apply_as_deployable(((DefinitionOption *) lfirst(lc))->value, workflow->name, deployer);
 
 	digest = palloc(VARHDRSZ + DEFINITION_DIGEST_LENGTH);
 	SET_VARSIZE(digest, VARHDRSZ + DEFINITION_DIGEST_LENGTH);

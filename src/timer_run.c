@@ -21,6 +21,7 @@
 
 #include "campaign.h"
 #include "idflow.h"
+#include "retention.h"
 #include "schedule.h"
 #include "subxact.h"
 #include "timeout.h"
@@ -39,6 +40,8 @@ static const struct
 	{TIMER_EXPIRY, expiry_run},
 	{TIMER_START, start_run},
 	{TIMER_CAMPAIGN, campaign_run},
+	{TIMER_RETENTION, retention_run},
+	{TIMER_ERASURE, erasure_run},
 	{TIMER_TIMEOUT, timeout_run},
 };
 
