@@ -506,14 +506,7 @@ BEGIN
 					  DETAIL = 'Changes to the table need approval.',
 					  HINT = 'An idflow_admin who owns the table can call idflow.detach(workflow, table).';
 		ELSIF on_drop = 'end' OR (on_drop = 'auto' AND idflow.guard_admin()) THEN
-			BEGIN
-				PERFORM idflow.guard_end_requests(f.relation, f.relation_name);
-			EXCEPTION WHEN undefined_file THEN
-				/* the library is missing; an admin's DDL goes on */
-				IF NOT idflow.guard_admin() THEN
-					RAISE;
-				END IF;
-			END;
+			PERFORM idflow.guard_end_requests(f.relation, f.relation_name);
 		ELSE
 			RAISE EXCEPTION 'cannot drop table % because requests for it are open', f.relation_name
 				USING ERRCODE = 'WF015',
