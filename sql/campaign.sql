@@ -164,11 +164,28 @@ SELECT item, state FROM idflow.keep(:d, '{2}');
 SET ROLE cm_owner;
 SET idflow.actor = 'sue';
 SELECT principal, on_behalf_of, reviewer, vote FROM idflow.campaign_vote WHERE campaign = :d ORDER BY id;
+SELECT reviewer, items, answered, open, kept, revoked, percent FROM idflow.reviewer_progress WHERE campaign = :c ORDER BY 1;
+-- history: of all, for who started it; for others what they said
+SELECT item, actor, on_behalf_of, via, transition, from_state, to_state, comment, data - 'request' AS data
+FROM idflow.campaign_event WHERE campaign IN (:c, :d) ORDER BY seq;
+SET ROLE cm_app;
+SET idflow.actor = 'max';
+SELECT item, actor, on_behalf_of, transition FROM idflow.campaign_event ORDER BY seq;
+SET idflow.actor = 'zoe';
+SELECT count(*) FROM idflow.campaign_event;
+SELECT count(*) FROM idflow.reviewer_progress;
+UPDATE idflow.campaign_event SET actor = 'zoe';
+DELETE FROM idflow.campaign_event;
+SET ROLE cm_admin;
+UPDATE idflow.campaign_event SET actor = 'zoe';
+SET ROLE cm_owner;
+SET idflow.actor = 'sue';
 
 -- what can't be revoked at the end is asked further up
 SELECT idflow.start_review('cm.direct', 'Direct', reviewer => 'principal:mia', unanswered => 'Revoke') AS f \gset
 SELECT idflow.end_review(:f);
 SELECT key, state, decided_by, reviewers, error FROM idflow.campaign_item WHERE campaign = :f ORDER BY seq;
+SELECT item, actor, via, transition, from_state, to_state, data - 'request' AS data FROM idflow.campaign_event WHERE campaign = :f ORDER BY seq;
 
 -- ------------------------------------------------ due, and again after a time
 SELECT idflow.start_review('cm.grants', 'Leave', 'id = 1', 'owner', due => now() + interval '14 days', unanswered => 'Escalate', every => '90 days') AS e \gset
@@ -188,6 +205,8 @@ SET idflow.actor = 'bea';
 SELECT item, state FROM idflow.review_item WHERE campaign = :e;
 SELECT item, state FROM idflow.keep(:e, '{1}');
 RESET ROLE;
+SELECT c.id = :e AS first, v.item, v.actor, v.via, v.transition, v.from_state, v.to_state, v.data
+FROM idflow.campaign c JOIN idflow.campaign_event v ON v.campaign = c.id WHERE c.id >= :e ORDER BY c.id, v.seq;
 
 -- ------------------------------------------------------- 100,000 rows, quickly
 RESET idflow.actor;
@@ -199,6 +218,7 @@ SELECT idflow.start_review('cm.many', 'Direct', reviewer => 'who') AS m \gset
 RESET statement_timeout;
 SELECT items, open FROM idflow.campaign_progress WHERE campaign = :m;
 SELECT key, reviewers FROM idflow.campaign_item WHERE campaign = :m AND seq = 100000;
+SELECT count(*), sum(open) FROM idflow.reviewer_progress WHERE campaign = :m;
 
 \set VERBOSITY terse
 SELECT idflow.set_directory(NULL);

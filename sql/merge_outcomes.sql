@@ -120,10 +120,12 @@ SELECT idflow.submit(:r5);
 COMMIT;
 UPDATE hr.item SET a = 'A7' WHERE id = 7;
 SELECT idflow.last_request() AS r7 \gset
+UPDATE hr.item SET a = 'A9' WHERE id = 9;
+SELECT idflow.last_request() AS r9 \gset
 \c - :me
 -- another row in the place of 1; 2 moves, 3 moves twice; 4 moves and is changed
-CALL others('DELETE FROM hr.item WHERE id IN (1, 7)');
-CALL others('INSERT INTO hr.item (id, a, b) VALUES (1, ''a'', ''b''), (7, ''a'', ''b'')');
+CALL others('DELETE FROM hr.item WHERE id IN (1, 7, 9)');
+CALL others('INSERT INTO hr.item (id, a, b) VALUES (1, ''a'', ''b''), (7, ''a'', ''b''), (9, ''a'', ''b'')');
 CALL others('UPDATE hr.item SET id = id * 10 WHERE id IN (2, 3)');
 CALL others('UPDATE hr.item SET id = 300 WHERE id = 30');
 CALL others('UPDATE hr.item SET id = 40, a = ''other'' WHERE id = 4');
@@ -137,12 +139,12 @@ SELECT request - :r1 AS n, transition, data -> 'rows' AS rows, data -> 'columns'
 -- what is known of a row that has moved is under its new key
 SELECT request - :r1 AS n, key, column_name, base, live, draft FROM idflow.change_diff WHERE request >= :r1 ORDER BY request, change, column_name;
 -- another row: all columns at once, and reviewed again
-SELECT idflow.rebase(:r1);
-\echo :LAST_ERROR_SQLSTATE
 SELECT idflow.resolve(:r1, :r1::bigint << 24 | 1, '{"a": "draft"}');
 \echo :LAST_ERROR_SQLSTATE
 SELECT idflow.resolve(:r1, :r1::bigint << 24 | 1, '{"a": "draft", "b": "live"}');
 SELECT idflow.resolve(:r7, :r7::bigint << 24 | 1, '{"a": "live"}');
+SELECT idflow.rebase(:r9);
+SELECT data FROM idflow.event WHERE request = :r9 AND transition = 'Rebase';
 -- moved and changed
 SELECT idflow.resolve(:r4, :r4::bigint << 24 | 1, '{"a": "draft"}');
 SELECT idflow.rebase(:r5);

@@ -100,7 +100,7 @@ SELECT kind, activity, sqlstate, message, detail FROM idflow.simulate_sql($$INSE
 SELECT kind, activity, sqlstate, message, detail FROM idflow.simulate_sql($$INSERT INTO sh.person (id, name) VALUES (10, 'risky')$$) WHERE kind NOT IN ('activity', 'task');
 -- the trigger's text PostgreSQL would show to him who writes; but there is a value among what is written that he may not see
 SELECT kind, activity, sqlstate, message, detail FROM idflow.simulate_sql($$UPDATE sh.person SET name = 'loud' WHERE id = 1$$) WHERE kind NOT IN ('activity', 'task');
--- in the reports it is shown when it is there
+-- nor is it shown to him in the reports, when it is there
 INSERT INTO sh.person (id, name) VALUES (12, 'Dot');
 SELECT idflow.last_request() AS dot \gset
 \c - simh_boss

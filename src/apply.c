@@ -24,6 +24,7 @@
 #include "idflow.h"
 #include "notice.h"
 #include "persist_into.h"
+#include "reading.h"
 #include "subxact.h"
 
 /* Applies within applies, and whether the innermost is at its end. */
@@ -411,8 +412,9 @@ apply_all(Request *req, char **held_by, Change **held_change, StringInfo report)
 }
 
 /*
- * apply_request: the same; where a workflow hides columns, errors don't show
- * what PostgreSQL tells of the rows that they are about.
+ * apply_request: the same; where a workflow hides columns, or the requester in
+ * whose transaction it is those that aspects have set, errors don't show what
+ * PostgreSQL tells of the rows that they are about.
  */
 ApplyOutcome
 apply_request(Request *req, char **held_by, Change **held_change, StringInfo report)
@@ -422,7 +424,7 @@ apply_request(Request *req, char **held_by, Change **held_change, StringInfo rep
 	ListCell   *lc;
 
 	foreach(lc, request_changes(req))
-		hides |= change_hides_columns((Change *) lfirst(lc));
+		hides |= change_hides_columns((Change *) lfirst(lc)) || sight_is_narrow(req, lfirst(lc));
 	if (!hides)
 		return apply_all(req, held_by, held_change, report);
 	PG_TRY();

@@ -100,7 +100,7 @@ aspect_set_value(Request *req, Aspect *aspect, Change *change, Relation rel,
 		require_unwritten(req);
 		edit_set(change, rel,
 				 change->operation == CMD_UPDATE ? row_find(rel, change, false) : NULL,
-				 position, value);
+				 position, value, false);
 		transmission_modes_end(nest);
 		edit_done(req, change, rel);
 		record_value(req, aspect, change, position);

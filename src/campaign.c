@@ -25,6 +25,9 @@
 #include "decide.h"
 #include "plancache.h"
 
+/* When the end of a campaign comes again that somebody is deciding in. */
+#define BUSY_DELAY_MS	10000
+
 PG_FUNCTION_INFO_V1(idflow_start_review);
 
 static StorePlan insert_campaign = {
@@ -41,8 +44,8 @@ static StorePlan select_campaign = {
 	1, {INT8OID}
 };
 
-static StorePlan set_timers = {
-	"SELECT idflow.campaign_timers($1)", 1, {INT8OID}
+static StorePlan note_started = {
+	"SELECT idflow.campaign_started($1)", 1, {INT8OID}
 };
 
 static StorePlan select_gate = {
@@ -162,14 +165,15 @@ choice_argument(FunctionCallInfo fcinfo, int n, const char *name, const char *co
 	return NULL;				/* keep the compiler quiet */
 }
 
+/* Its items are there: set its timers and put its start on record. */
 static void
-start_timers(int64 id)
+campaign_started(int64 id)
 {
 	Datum		values[1] = {Int64GetDatum(id)};
 	UserSwitch	save;
 
 	store_begin(&save);
-	store_exec(&set_timers, values, NULL, false);
+	store_exec(&note_started, values, NULL, false);
 	store_end(&save);
 }
 
@@ -258,7 +262,7 @@ idflow_start_review(PG_FUNCTION_ARGS)
 	relation_close(rel, NoLock);
 	campaign.id = store_campaign(values, nulls);
 	campaign_fill(&campaign);
-	start_timers(campaign.id);
+	campaign_started(campaign.id);
 	PG_RETURN_INT64(campaign.id);
 }
 
@@ -284,9 +288,8 @@ TimestampTz
 campaign_run(Timer *timer)
 {
 	static StorePlan end_campaign = {
-		"SELECT CASE WHEN idflow.campaign_end((data OPERATOR(pg_catalog.->>) 'campaign')::pg_catalog.int8,"
-		" '" ACTOR_SYSTEM "', 'due') IS NULL THEN NULL::pg_catalog.int8 END"
-		" FROM (SELECT $1 AS data) t",
+		"SELECT idflow.campaign_end(($1 OPERATOR(pg_catalog.->>) 'campaign')::pg_catalog.int8,"
+		" '" ACTOR_SYSTEM "', 'due')::pg_catalog.int4::pg_catalog.int8",
 		1, {JSONBOID}
 	};
 	static StorePlan next_campaign = {
@@ -297,14 +300,15 @@ campaign_run(Timer *timer)
 
 	if (strcmp(timer->name, "end") == 0)
 	{
-		(void) call_with_campaign(&end_campaign, timer);
-		return 0;
+		if (call_with_campaign(&end_campaign, timer))
+			return 0;
+		return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), BUSY_DELAY_MS);
 	}
 	next = call_with_campaign(&next_campaign, timer);
 	if (next)
 	{
 		campaign_fill(campaign_load(next));
-		start_timers(next);
+		campaign_started(next);
 	}
 	return 0;
 }

@@ -44,18 +44,20 @@ enum
 	CH_CONTEXT,
 	CH_BASE_XID,
 	CH_BASE_FILE,
-	CH_BASED_AT
+	CH_BASED_AT,
+	CH_OTHERS
 };
 
 static StoreTable change_table = {"change_data"};
 
 static StorePlan update_change = {
 	"UPDATE idflow.change_data SET (revision, key_columns, key, old_columns, old_image,"
-	" new_columns, new_image, written, gates, key_hash, base_xid, base_file, based_at)"
-	" = ROW ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
+	" new_columns, new_image, written, gates, key_hash, base_xid, base_file, based_at, others)"
+	" = ROW ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
 	" WHERE request OPERATOR(pg_catalog.=) $1 AND seq OPERATOR(pg_catalog.=) $2",
-	15, {INT8OID, INT4OID, INT4OID, INT2ARRAYOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID,
-	INT2ARRAYOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID, INT8OID, INT8OID, OIDOID, TIMESTAMPTZOID}
+	16, {INT8OID, INT4OID, INT4OID, INT2ARRAYOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID,
+	INT2ARRAYOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID, INT8OID, INT8OID, OIDOID, TIMESTAMPTZOID,
+	INT2ARRAYOID}
 };
 
 static StorePlan update_held = {
@@ -78,22 +80,22 @@ static StorePlan select_changes_on_row = {
 	4, {INT8OID, REGCLASSOID, TEXTARRAYOID, INT8OID}
 };
 
-/* the positions that the requester's statement named, as int2[] or null */
+/* positions as int2[], or null if they are not known */
 static Datum
-written_datum(Change *change, char *isnull)
+positions_datum(Bitmapset *positions, bool known, char *isnull)
 {
 	Datum	   *values;
 	int			n = 0;
 	int			position = -1;
 
-	if (!change->written_known)
+	if (!known)
 	{
 		*isnull = 'n';
 		return (Datum) 0;
 	}
 	*isnull = ' ';
-	values = palloc(Max(bms_num_members(change->written), 1) * sizeof(Datum));
-	while ((position = bms_next_member(change->written, position)) >= 0)
+	values = palloc(Max(bms_num_members(positions), 1) * sizeof(Datum));
+	while ((position = bms_next_member(positions, position)) >= 0)
 		values[n++] = Int16GetDatum(position);
 	return PointerGetDatum(construct_array(values, n, INT2OID, 2, true, TYPALIGN_SHORT));
 }
@@ -203,8 +205,10 @@ change_store(Request *req, Change *change)
 		row_set(&row, CH_KEY_HASH, Int64GetDatum(text_array_hash(row.values[CH_KEY - 1])));
 	set_image(&row, CH_OLD_COLUMNS, CH_OLD_IMAGE, change->old_image);
 	set_image(&row, CH_NEW_COLUMNS, CH_NEW_IMAGE, change->new_image);
-	row.values[CH_WRITTEN - 1] = written_datum(change, &isnull);
+	row.values[CH_WRITTEN - 1] = positions_datum(change->written, change->written_known, &isnull);
 	row.nulls[CH_WRITTEN - 1] = isnull == 'n';
+	row.values[CH_OTHERS - 1] = positions_datum(change->others, change->others != NULL, &isnull);
+	row.nulls[CH_OTHERS - 1] = isnull == 'n';
 	row_set(&row, CH_SALT, PointerGetDatum(change->salt));
 	row_set(&row, CH_CONTEXT, text_array_datum(change->context));
 	if (change->nheld > 0)
@@ -275,8 +279,8 @@ changes_held(Request *req, int seq)
 void
 change_update(Request *req, Change *change)
 {
-	Datum		values[15];
-	char		nulls[16];
+	Datum		values[16];
+	char		nulls[17];
 	UserSwitch	save;
 
 	memset(nulls, ' ', sizeof(nulls));
@@ -287,7 +291,7 @@ change_update(Request *req, Change *change)
 	image_to_datums(change->key, &values[3], &nulls[3], &values[4], &nulls[4]);
 	image_to_datums(change->old_image, &values[5], &nulls[5], &values[6], &nulls[6]);
 	image_to_datums(change->new_image, &values[7], &nulls[7], &values[8], &nulls[8]);
-	values[9] = written_datum(change, &nulls[9]);
+	values[9] = positions_datum(change->written, change->written_known, &nulls[9]);
 	values[10] = text_array_datum(change->gates);
 	nulls[11] = nulls[4];
 	values[11] = change->key ? Int64GetDatum(text_array_hash(values[4])) : (Datum) 0;
@@ -296,6 +300,7 @@ change_update(Request *req, Change *change)
 	nulls[12] = nulls[13] = TransactionIdIsValid(change->base_xid) ? ' ' : 'n';
 	values[14] = TimestampTzGetDatum(change->based_at);
 	nulls[14] = change->based_at ? ' ' : 'n';
+	values[15] = positions_datum(change->others, change->others != NULL, &nulls[15]);
 	store_exec(&update_change, values, nulls, false);
 	store_end(&save);
 }
@@ -336,6 +341,23 @@ image_of(StoreRow *row, AttrNumber columns, AttrNumber image)
 							 row->values[image - 1], row->nulls[image - 1]);
 }
 
+/*
+ * positions_of: the positions in an int2[], in the current memory context.
+ */
+Bitmapset *
+positions_of(Datum array)
+{
+	Datum	   *values;
+	int			n;
+	Bitmapset  *result = NULL;
+
+	deconstruct_array(DatumGetArrayTypeP(array), INT2OID, 2, true, TYPALIGN_SHORT,
+					  &values, NULL, &n);
+	for (int i = 0; i < n; i++)
+		result = bms_add_member(result, DatumGetInt16(values[i]));
+	return result;
+}
+
 static Change *
 change_from_row(StoreRow *row)
 {
@@ -350,18 +372,11 @@ change_from_row(StoreRow *row)
 	change->key = image_of(row, CH_KEY_COLUMNS, CH_KEY);
 	change->old_image = image_of(row, CH_OLD_COLUMNS, CH_OLD_IMAGE);
 	change->new_image = image_of(row, CH_NEW_COLUMNS, CH_NEW_IMAGE);
-	if (!row->nulls[CH_WRITTEN - 1])
-	{
-		Datum	   *values;
-		bool	   *nulls;
-		int			n;
-
-		change->written_known = true;
-		deconstruct_array(DatumGetArrayTypeP(row->values[CH_WRITTEN - 1]), INT2OID, 2, true,
-						  TYPALIGN_SHORT, &values, &nulls, &n);
-		for (int i = 0; i < n; i++)
-			change->written = bms_add_member(change->written, DatumGetInt16(values[i]));
-	}
+	change->written_known = !row->nulls[CH_WRITTEN - 1];
+	if (change->written_known)
+		change->written = positions_of(row->values[CH_WRITTEN - 1]);
+	if (!row->nulls[CH_OTHERS - 1])
+		change->others = positions_of(row->values[CH_OTHERS - 1]);
 	read_held(change, row);
 	change->stored = true;
 	if (!row->nulls[CH_SALT - 1])

@@ -26,6 +26,7 @@
 #include "idflow.h"
 #include "pending.h"
 #include "plancache.h"
+#include "reading.h"
 #include "schedule.h"
 #include "task.h"
 
@@ -229,11 +230,18 @@ check_edit_privilege(Change *change, Relation rel, int position)
 /*
  * edit_set: a new value, as output text or NULL, for a column of a draft that
  * is an INSERT or an UPDATE.  live is the row as it is now (UPDATE; NULL: it
- * is gone); value is kept, in the current memory context.
+ * is gone); value is kept, in the current memory context.  own: the requester
+ * himself writes it.  What others put into his draft is not his to see unless
+ * he may SELECT it; what he has written stays his as long as it stands.
  */
 void
-edit_set(Change *change, Relation rel, HeapTuple live, int position, char *value)
+edit_set(Change *change, Relation rel, HeapTuple live, int position, char *value, bool own)
 {
+	bool		drafted;
+	const char *before = image_value(change->new_image, position, &drafted);
+	bool		same = drafted &&
+		(value == NULL ? before == NULL : before != NULL && strcmp(value, before) == 0);
+
 	if (change->operation == CMD_UPDATE)
 	{
 		bool		found;
@@ -251,7 +259,14 @@ edit_set(Change *change, Relation rel, HeapTuple live, int position, char *value
 		}
 	}
 	image_set(change->new_image, position, value);
-	if (change->operation == CMD_INSERT)
+
+	/* a column of an INSERT that nobody had named may hold a default that he doesn't know */
+	if (own)
+		change->others = bms_del_member(change->others, position);
+	else if (!same || (change->operation == CMD_INSERT && change->written_known &&
+					   !bms_is_member(position, change->written)))
+		change->others = bms_add_member(change->others, position);
+	if (change->operation == CMD_INSERT || (own && change->written_known))
 		change->written = bms_add_member(change->written, position);
 }
 
@@ -271,7 +286,7 @@ edit_done(Request *req, Change *change, Relation rel)
 			change->key->values[i] = unconstify(char *,
 												image_value(change->new_image, change->key->columns[i], &found));
 		}
-	if (change_hides_columns(change))
+	if (change_hides_columns(change) || sight_is_narrow(req, change))
 	{
 		PG_TRY();
 		{
@@ -334,7 +349,8 @@ edit_change(Request *req, Change *change, Jsonb *values)
 		check_edit_privilege(change, rel, position);
 		value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column);
 		spicxt = MemoryContextSwitchTo(cxt);
-		edit_set(change, rel, live, position, value);
+		edit_set(change, rel, live, position, value,
+				 req->acting_for == NULL && strcmp(req->acting, req->requester) == 0);
 		MemoryContextSwitchTo(spicxt);
 	}
 	transmission_modes_end(nest);

@@ -12,7 +12,8 @@ extern int	layout_position(Layout *layout, const char *name);
 extern List *object_keys(Jsonb *object);
 extern void require_unwritten(Request *req);
 extern void next_revision(Request *req);
-extern void edit_set(Change *change, Relation rel, HeapTuple live, int position, char *value);
+extern void edit_set(Change *change, Relation rel, HeapTuple live, int position, char *value,
+					 bool own);
 extern void edit_done(Request *req, Change *change, Relation rel);
 
 #endif

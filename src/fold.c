@@ -21,6 +21,7 @@
 #include "access/htup_details.h"
 #include "access/sysattr.h"
 #include "catalog/index.h"
+#include "miscadmin.h"
 #include "optimizer/optimizer.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -94,6 +95,8 @@ join_update(Request *req, Change *earlier, Change *change, Relation rel)
 
 		image_set(earlier->old_image, position, change->old_image->values[i]);
 		image_set(earlier->new_image, position, change->new_image->values[i]);
+		earlier->others = bms_is_member(change->new_image->columns[i], change->others) ?
+			bms_add_member(earlier->others, position) : bms_del_member(earlier->others, position);
 	}
 	foreach(lc, change->gates)
 		if (!strings_contain(earlier->gates, lfirst(lc)))
@@ -247,7 +250,7 @@ fold_value(Request *req, List *drafts, Relation rel, HeapTuple live, AttrNumber 
 			break;
 	}
 	position = layout_position(change->layout, name);
-	edit_set(change, rel, live, position, value);
+	edit_set(change, rel, live, position, value, !applying_request && !InSecurityRestrictedOperation());
 	if (change->operation == CMD_INSERT)
 		return;
 	/* back to what the row has: the draft doesn't touch it any more */

@@ -311,6 +311,8 @@ typedef struct Change
 	Image	   *new_image;		/* INSERT: all; UPDATE: touched columns */
 	Bitmapset  *written;		/* INSERT: positions the statement named */
 	bool		written_known;
+	Bitmapset  *others;			/* positions whose drafted value is not the
+								 * requester's own: aspects', editors' */
 	bytea	   *salt;			/* keeps digests from being guessed */
 	List	   *context;		/* settings: name, value, name, value ... */
 	int64	   *held;			/* its keys in idflow.pending_key, by digest */
@@ -435,6 +437,7 @@ extern void change_store(Request *req, Change *change);
 extern void change_store_held(Request *req, Change *change);
 extern List *changes_held(Request *req, int seq);
 extern void change_update(Request *req, Change *change);
+extern Bitmapset *positions_of(Datum array);
 extern void change_drop(Request *req, int seq);
 extern List *request_changes(Request *req);
 extern List *changes_on_row(Request *req, Change *like);
@@ -500,6 +503,7 @@ extern void row_base_note(Change *change, Relation rel, TupleTableSlot *old);
 extern void row_base_renew(Change *change, HeapTuple live);
 extern HeapTuple row_base(Request *req, Change *change, Relation rel);
 extern const char *row_fates(Request *req);
+extern const char *row_fate_name(RowFate fate);
 
 /* binding.c */
 extern void layout_unbind(Oid relid);

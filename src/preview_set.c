@@ -412,8 +412,11 @@ overlay_draft(DraftSet *set, DraftRow *row, SeenChange *seen)
 	Sight	   *sight = sight_of_columns(change, seen->viewer);
 	AttrNumber *map = map_of(set, change->layout);
 	Image	   *image = change->new_image;
-	int			nest = transmission_modes_begin_for(change->layout);
+	int			nest;
 
+	/* a live row has been found as whoever asks */
+	sight->row_visible = true;
+	nest = transmission_modes_begin_for(change->layout);
 	for (int i = 0; image && i < image->n; i++)
 	{
 		int			p = image->columns ? image->columns[i] : i + 1;

@@ -22,6 +22,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/rls.h"
 #include "utils/syscache.h"
 
 #include "deputy.h"
@@ -167,8 +168,9 @@ image_at(HeapTuple row, int column)
 /* The columns that change_from_row() reads. */
 #define CHANGE_COLUMNS \
 	"d.seq, d.revision, d.target::pg_catalog.oid, d.target_name, d.operation, d.layout," \
-	" d.written, d.key_columns, d.key, d.old_columns, d.old_image, d.new_columns, d.new_image, d.gates"
-#define CHANGE_NCOLUMNS 14
+	" d.written, d.key_columns, d.key, d.old_columns, d.old_image, d.new_columns, d.new_image, d.gates," \
+	" d.others"
+#define CHANGE_NCOLUMNS 15
 
 /* A change from a row of CHANGE_COLUMNS, in the current memory context. */
 static Change *
@@ -179,6 +181,7 @@ change_from_row(SPITupleTable *table, uint64 i)
 	char	   *operation;
 	bool		isnull;
 	Datum		written;
+	Datum		others;
 
 	SPI_tuptable = table;		/* looking up a layout may move it */
 	change->seq = spi_int32(row, 1);
@@ -191,19 +194,14 @@ change_from_row(SPITupleTable *table, uint64 i)
 	written = spi_datum(row, 7, &isnull);
 	change->written_known = !isnull;
 	if (!isnull)
-	{
-		Datum	   *elems;
-		int			nelems;
-
-		deconstruct_array(DatumGetArrayTypeP(written), INT2OID, 2, true, TYPALIGN_SHORT,
-						  &elems, NULL, &nelems);
-		for (int j = 0; j < nelems; j++)
-			change->written = bms_add_member(change->written, DatumGetInt16(elems[j]));
-	}
+		change->written = positions_of(written);
 	change->key = image_at(row, 8);
 	change->old_image = image_at(row, 10);
 	change->new_image = image_at(row, 12);
 	change->gates = text_array_list(spi_datum(row, 14, &isnull));
+	others = spi_datum(row, 15, &isnull);
+	if (!isnull)
+		change->others = positions_of(others);
 	change->layout = layout_by_id(spi_int64(row, 6));
 	return change;
 }
@@ -353,8 +351,52 @@ insert_wrote(Change *change, int position)
 }
 
 /*
+ * What others have put into a draft the requester has not written.  In a new
+ * row it is shown to him as the table would show it; where there are policies
+ * nobody can say before it is written whether they would show him the row.
+ */
+static void
+others_are_hidden(Change *change, Sight *sight)
+{
+	int			p = -1;
+	bool		hidden = change->others && change->operation == CMD_INSERT &&
+		get_rel_name(change->target) != NULL &&
+		check_enable_rls(change->target, InvalidOid, true) == RLS_ENABLED &&
+		!live_row_visible(change);
+
+	while ((p = bms_next_member(change->others, p)) >= 0)
+	{
+		sight->written[p] = false;
+		if (hidden)
+			sight->selectable[p] = false;
+	}
+}
+
+/*
+ * sight_is_narrow: is there a value in a draft that whoever acts may not see,
+ * so that an error must not name it?  Who decides sees all; the requester, in
+ * whose own transaction it may be written, need not.
+ */
+bool
+sight_is_narrow(Request *req, Change *change)
+{
+	bool		is_explicit;
+	Sight	   *sight;
+	int			p = -1;
+
+	if (change->others == NULL || strcmp(actor_lookup(&is_explicit), req->requester) != 0)
+		return false;
+	sight = sight_of_columns(change, VIEWER_OWN);
+	while ((p = bms_next_member(change->others, p)) >= 0)
+		if (!sight->selectable[p])
+			return true;
+	return false;
+}
+
+/*
  * sight_of_columns: what a viewer may see of a change, in the current memory
- * context, but for whether its row is shown to him.
+ * context, but for whether its row is shown to him: that is for the caller to
+ * say, and until then it counts as not shown.
  */
 Sight *
 sight_of_columns(Change *change, Viewer viewer)
@@ -390,6 +432,7 @@ sight_of_columns(Change *change, Viewer viewer)
 		else if (change->operation == CMD_INSERT)
 			sight->written[p] = exists && insert_wrote(change, p);
 	}
+	others_are_hidden(change, sight);
 	return sight;
 }
 
@@ -423,7 +466,7 @@ right_to_draft(Sight *sight, int position)
 		case VIEWER_ALL:
 			return true;
 		case VIEWER_OWN:
-			return sight->written[position] || sight->selectable[position];
+			return sight->written[position] || (sight->selectable[position] && sight->row_visible);
 		default:
 			return false;
 	}

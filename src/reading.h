@@ -50,6 +50,7 @@ typedef struct SeenChange
 extern Viewer viewer_of(int64 request);
 extern List *reading_changes(int64 request, int seq);
 extern List *reading_open_changes(Oid relid, int64 request, bool unseen, bool own);
+extern bool sight_is_narrow(Request *req, Change *change);
 extern Sight *sight_of_columns(Change *change, Viewer viewer);
 extern Sight *sight_of(Change *change, Viewer viewer);
 extern bool sight_of_draft(Sight *sight, int position);

@@ -255,6 +255,7 @@ idflow_resolve(PG_FUNCTION_ARGS)
 				review = true;
 			image_remove(change->old_image, position);
 			image_remove(change->new_image, position);
+			change->others = bms_del_member(change->others, position);
 		}
 		else if (strcmp(choice, "draft") == 0 || strcmp(choice, "base") == 0)
 		{
@@ -269,7 +270,11 @@ idflow_resolve(PG_FUNCTION_ARGS)
 						 errmsg("a deletion can't be resolved to \"base\""),
 						 errhint("Use \"live\" to keep the row or \"draft\" to delete it.")));
 			if (strcmp(choice, "base") == 0)
+			{
+				/* the table's old value, which the requester has not written */
 				image_set(change->new_image, position, base);
+				change->others = bms_add_member(change->others, position);
+			}
 			image_set(change->old_image, position,
 					  row_text(rel, live, row_attnum(change->layout, rel, position, false)));
 			review = based = true;
@@ -334,6 +339,7 @@ idflow_rebase(PG_FUNCTION_ARGS)
 	const char *actor = actor_name();
 	Request    *req = load_request(id);
 	StringInfoData moved;
+	StringInfoData rows;
 	bool		any = false;
 	ListCell   *lc;
 	Event	   *event;
@@ -352,6 +358,7 @@ idflow_rebase(PG_FUNCTION_ARGS)
 	require_unwritten(req);
 
 	initStringInfo(&moved);
+	initStringInfo(&rows);
 	appendStringInfoChar(&moved, '{');
 	foreach(lc, list_copy(request_changes(req)))
 	{
@@ -377,13 +384,13 @@ idflow_rebase(PG_FUNCTION_ARGS)
 					(errcode(ERRCODE_WF_REQUEST_STATE),
 					 errmsg("the row of change " INT64_FORMAT " is gone", CHANGE_ID(req->id, change->seq)),
 					 errhint("Resolve its columns to \"live\", or withdraw the request.")));
-		if (change->fate == ROW_RECREATED)
-			ereport(ERROR,
-					(errcode(ERRCODE_WF_REQUEST_STATE),
-					 errmsg("another row has the key of change " INT64_FORMAT " by now",
-							CHANGE_ID(req->id, change->seq)),
-					 errdetail("The row that was drafted upon is gone."),
-					 errhint("Resolve its columns, or withdraw the request.")));
+		/* nothing of another row is what the draft was made upon */
+		for (int i = 0; change->fate == ROW_RECREATED && i < change->old_image->n; i++)
+			positions = list_append_unique_int(positions, change->old_image->columns ?
+											   change->old_image->columns[i] : i + 1);
+		if (change->fate != ROW_THERE)
+			appendStringInfo(&rows, "%s\"" INT64_FORMAT "\": \"%s\"", rows.len > 0 ? ", " : "",
+							 CHANGE_ID(req->id, change->seq), row_fate_name(change->fate));
 		if (change->fate == ROW_MOVED)
 			positions = with_key(change, positions);
 		if (positions != NIL)
@@ -418,7 +425,9 @@ idflow_rebase(PG_FUNCTION_ARGS)
 	if (any || in_conflict)
 	{
 		event = request_event(req, actor, req->acting_via, "Rebase", NULL);
-		event->data = json_from_text(psprintf("{\"moved\": %s}", moved.data));
+		event->data = json_from_text(psprintf("{\"moved\": %s%s%s%s}", moved.data,
+											  rows.len > 0 ? ", \"rows\": {" : "", rows.data,
+											  rows.len > 0 ? "}" : ""));
 	}
 	if (any)
 		next_revision(req);

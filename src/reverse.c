@@ -148,7 +148,10 @@ reverse_insert(Change *change, Change *copy, Relation rel, HeapTuple live, List 
 	}
 }
 
-/* The UPDATE back; false if the row is as it was already. */
+/*
+ * The UPDATE back; false if the row is as it was already.  Its values are the
+ * table's own, here and below, not its requester's.
+ */
 static bool
 reverse_update(Change *change, Change *copy, Relation rel, HeapTuple live, List *altered)
 {
@@ -174,6 +177,7 @@ reverse_update(Change *change, Change *copy, Relation rel, HeapTuple live, List 
 		image_append(copy->old_image, position,
 					 is_altered(altered, change, position) ? now : image->values[i]);
 		image_append(copy->new_image, position, back);
+		copy->others = bms_add_member(copy->others, position);
 	}
 	return copy->new_image->n > 0;
 }
@@ -196,6 +200,7 @@ reverse_delete(Change *change, Change *copy, Relation rel)
 			continue;
 		image_append(copy->new_image, position, image->values[i]);
 		copy->written = bms_add_member(copy->written, position);
+		copy->others = bms_add_member(copy->others, position);
 	}
 }
 

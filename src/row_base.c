@@ -222,6 +222,15 @@ row_base(Request *req, Change *change, Relation rel)
 	return found;
 }
 
+/* row_fate_name: the word for it; NULL for a row that is simply there. */
+const char *
+row_fate_name(RowFate fate)
+{
+	static const char *const names[] = {NULL, "moved", "recreated", "deleted"};
+
+	return names[fate];
+}
+
 /*
  * row_fates: what has become of the rows of a request's changes, where they
  * are not simply there, as members of a JSON object; "" if all are.  No key is
@@ -230,7 +239,6 @@ row_base(Request *req, Change *change, Relation rel)
 const char *
 row_fates(Request *req)
 {
-	static const char *const names[] = {NULL, "moved", "recreated", "deleted"};
 	StringInfoData buf;
 	ListCell   *lc;
 
@@ -241,7 +249,7 @@ row_fates(Request *req)
 
 		if (change->fate != ROW_THERE)
 			appendStringInfo(&buf, "%s\"%d\": \"%s\"", buf.len > 0 ? ", " : "",
-							 change->seq, names[change->fate]);
+							 change->seq, row_fate_name(change->fate));
 	}
 	return buf.data;
 }

@@ -234,7 +234,7 @@ simulated_sight(Change *change, Viewer viewer, List *known)
 
 	if (viewer != VIEWER_OWN)
 		return sight;
-	sight->row_visible = before && before->row_visible;
+	sight->row_visible = before ? before->row_visible : change->operation == CMD_INSERT;
 	for (int p = 1; p <= change->layout->ncolumns; p++)
 	{
 		bool		had;

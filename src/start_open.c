@@ -116,7 +116,7 @@ set_values(Request *req, const DefinitionElement *start, Change *change, Relatio
 		value = canonical_text(req, TupleDescAttr(RelationGetDescr(rel), attnum - 1), value);
 		present = live ? row_text(rel, live, attnum) : NULL;
 		if (value != present && (value == NULL || present == NULL || strcmp(value, present) != 0))
-			edit_set(change, rel, live, position, value);
+			edit_set(change, rel, live, position, value, true);
 		transmission_modes_end(nest);
 	}
 }

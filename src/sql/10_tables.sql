@@ -159,6 +159,7 @@ CREATE TABLE idflow.change_data (
 	base_xid     bigint,		-- who wrote the row's version that the draft is based on, ...
 	base_file    oid,			-- ... in which file it stood, ...
 	based_at     timestamptz,	-- ... and when that was
+	others       smallint[],	-- columns whose drafted value is not the requester's own
 	PRIMARY KEY (request, seq)
 );
 

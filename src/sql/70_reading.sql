@@ -68,7 +68,7 @@ CREATE FUNCTION idflow.change_image(request bigint, seq int, part text) RETURNS 
 	AS 'MODULE_PATHNAME', 'idflow_change_image'
 	LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 1000;
 COMMENT ON FUNCTION idflow.change_image(bigint, int, text) IS
-'An image of a change as jsonb; part is key, old or new. People who may decide the request or decided it, auditors and admins see all of it; the requester and the subject see the values that the requester wrote, and others only of columns and rows that the current role may SELECT. Null if nothing may be seen.';
+'An image of a change as jsonb; part is key, old or new. People who may decide the request or decided it, auditors and admins see all of it; the requester and the subject see the values that the requester himself wrote, and others, such as those of aspects and of reviewers who saved, only of columns and rows that the current role may SELECT. Null if nothing may be seen.';
 
 CREATE FUNCTION idflow.key_json(layout bigint, columns smallint[], key text[]) RETURNS jsonb
 	AS 'MODULE_PATHNAME', 'idflow_key_json'

@@ -35,11 +35,22 @@ my $delete = as_actor($old, 'app', 'anna', q{
 my $declined = request($old, 'app', 'unwanted');
 as_actor($old, 'app', 'max', "SELECT idflow.decline(task, 'no') FROM idflow.inbox WHERE request = $declined");
 
+# An access review, with an answer and a row that nobody has answered for yet.
+my $campaign = $old->safe_psql('app', q{
+	SET idflow.actor = 'anna';
+	SELECT idflow.start_review('hr.person', (SELECT workflow FROM idflow.gate WHERE operation = 'DELETE'), $$login <> 'leaf'$$,
+		'principal:mia', due => '2100-01-01', every => '1 year')});
+is(as_actor($old, 'app', 'mia', "SELECT state FROM idflow.keep($campaign, '{1}', 'needed')"), 'kept', 'an access review before the dump');
+
 my $report = q{
 	SELECT 'workflow', name, version::text, encode(digest, 'hex'), NULL FROM idflow.workflow
 	UNION ALL SELECT 'request', id::text, state, activity_state, requester FROM idflow.request
 	UNION ALL SELECT 'change', request::text, operation, old_row::text, new_row::text FROM idflow.change
 	UNION ALL SELECT 'event', request::text, seq::text, actor, to_state FROM idflow.event
+	UNION ALL SELECT 'campaign', id::text, title, state, due::text FROM idflow.campaign
+	UNION ALL SELECT 'item', item::text, key::text, state, comments::text FROM idflow.campaign_report
+	UNION ALL SELECT 'review', seq::text, actor, transition, comment FROM idflow.campaign_event
+	UNION ALL SELECT 'timer', name, due_at::text, data::text, NULL FROM idflow.timer
 	UNION ALL SELECT 'gate', target::text, workflow, operation, enabled::text FROM idflow.gate
 	ORDER BY 1, 2, 3, 4, 5};
 my $before = $old->safe_psql('app', $report);
@@ -85,6 +96,11 @@ for my $format ('plain', 'custom')
 	is(as_actor($new, $format, 'anna', q{
 			INSERT INTO preview.person (login, full_name) VALUES ('through', 'Through') RETURNING login, city;
 			SELECT idflow.withdraw(idflow.last_request());}), "through|Bonn\naborted", "$format: and can be written to");
+
+	is(as_actor($new, $format, 'mia', "SELECT item FROM idflow.review_item"), 2, "$format: the access review asks on");
+	is( as_actor($new, $format, 'mia', "SELECT state FROM idflow.keep($campaign, '{2}')") . ' '
+		  . $new->safe_psql($format, "SELECT count(DISTINCT seq) FROM idflow.campaign_event"),
+		'kept 3', "$format: and is answered, after what was on record");
 
 	my $next = request($new, $format, 'later');
 	cmp_ok($next, '>', $declined, "$format: the numbers of requests go on");

@@ -23,6 +23,11 @@ my $update = as_actor($primary, 'postgres', 'anna', q{
 	UPDATE hr.person SET full_name = 'Ruth Stem' WHERE login = 'root';
 	SELECT idflow.last_request();});
 
+my $campaign = $primary->safe_psql('postgres', q{
+	SET idflow.actor = 'anna';
+	SELECT idflow.start_review('hr.person', (SELECT workflow FROM idflow.gate WHERE operation = 'DELETE'), reviewer => 'principal:mia')});
+as_actor($primary, 'postgres', 'mia', "SELECT idflow.keep($campaign, '{1}', 'needed')");
+
 $primary->backup('backup');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'backup', has_streaming => 1);
@@ -51,6 +56,11 @@ my %reports = (
 	ready => 'SELECT name FROM idflow.ready() ORDER BY name',
 	activity_templates => 'SELECT count(*) FROM idflow.activity_templates()',
 	last_request => 'SELECT idflow.last_request()',
+	review_item => 'SELECT campaign, item, key, state, vote FROM idflow.review_item ORDER BY item',
+	campaign_progress => 'SELECT campaign, items, kept FROM idflow.campaign_progress',
+	reviewer_progress => 'SELECT campaign, reviewer, items, answered FROM idflow.reviewer_progress',
+	campaign_report => 'SELECT item, key, state, voters, comments FROM idflow.campaign_report ORDER BY item',
+	campaign_event => 'SELECT seq, actor, transition, comment FROM idflow.campaign_event ORDER BY seq',
 	health => 'SELECT subject, state FROM idflow.health() ORDER BY subject, state',
 );
 for my $report (sort keys %reports)
@@ -79,6 +89,8 @@ my %verbs = (
 	comment => "SELECT idflow.comment($open, 'hello')",
 	begin_request => 'SELECT idflow.begin_request()',
 	withdraw => "SELECT idflow.withdraw($open)",
+	keep => "SELECT * FROM idflow.keep($campaign, '{2}')",
+	start_review => q{SELECT idflow.start_review('hr.person', (SELECT workflow FROM idflow.gate WHERE operation = 'DELETE'))},
 	simulate => "SELECT * FROM idflow.simulate($open)",
 	simulate_sql => q{SELECT * FROM idflow.simulate_sql('DELETE FROM hr.person')},
 );
