@@ -45,7 +45,7 @@ INSERT INTO di.person (id, name, note) VALUES (10, 'Bob', 'mine') RETURNING id, 
 SELECT idflow.last_request() AS bob \gset
 SELECT * FROM public.shown(:bob);
 SELECT kind, detail FROM idflow.simulate(:bob) WHERE kind = 'change';
-SELECT transition, data::text ~ '42|secret' AS tells FROM idflow.event WHERE request = :bob ORDER BY seq;
+SELECT transition, data::text ~ '\m42\M|secret' AS tells FROM idflow.event WHERE request = :bob ORDER BY seq;
 -- an UPDATE of other columns
 UPDATE di.person SET note = 'new' WHERE id = 1;
 SELECT idflow.last_request() AS ann \gset
