@@ -180,6 +180,18 @@ SELECT state, activity FROM idflow.request WHERE id = idflow.last_request();
 COMMIT;
 SELECT r.id - idflow.last_request() AS n, r.state, c.key FROM idflow.request r JOIN idflow.change c ON c.request = r.id
 WHERE (c.key ->> 'id')::int BETWEEN 430 AND 434 ORDER BY c.id;
+-- what is taken back takes back that it was sent, too
+BEGIN;
+INSERT INTO hr.person VALUES (435, 'x');
+SAVEPOINT s;
+SELECT idflow.submit(idflow.last_request()) \gset
+INSERT INTO hr.person VALUES (436, 'y');
+ROLLBACK TO s;
+SELECT count(*) > 0 AS simulated FROM idflow.simulate(idflow.last_request());
+INSERT INTO hr.person VALUES (437, 'z');
+COMMIT;
+SELECT r.id - idflow.last_request() AS n, r.state, c.key FROM idflow.request r JOIN idflow.change c ON c.request = r.id
+WHERE (c.key ->> 'id')::int BETWEEN 435 AND 439 ORDER BY c.id;
 -- beside one that is collected by hand
 BEGIN;
 INSERT INTO hr.person VALUES (440, 'bundle');

@@ -144,9 +144,9 @@ SELECT v.element, v.message, v.hint
   FROM (VALUES (1, 'Nested="Include"', '', '', ''), 
                (5, 'ApplyAs="hr"', '', '', ''), (6, 'Retention="1 year"', '', '', ''),
                (7, 'Title="XPath:/x"', '', '', ''),
-               (15, '', 'Due="3 days"', '', ''),
+               (15, '', 'Due="three days"', '', ''),
                (17, '', 'CommentRequired="0"', '', ''),
-               (21, '', '', '<Timeout After="3 days" Do="Notify"/>', ''),
+               (21, '', '', '<Timeout After="three days" Do="Notify"/>', ''),
                (22, '', '', '<Transition On="Declined" To="R"/>', ''),
                (24, '', '', '</Activity><Column Name="salary" Show="Masked"/><Activity Identifier="C" DisplayName_L1="C" Template="ContinueWith" ArgumentCalledWorkflow="x">', ''),
                (31, '', '', '', '<AddChangeAspect Identifier="a" Binding="is_draft" Expression="Literal:true"><PointCut Activity="w:R" ActivityState="Review-ReviewPending" Mode="Before"/></AddChangeAspect>'),
@@ -164,7 +164,7 @@ SELECT v.element, v.message, v.hint
        idflow.validate(pg_temp.wf(d.attributes, d.activity, d.inside, d.beside)) AS v
  WHERE v.severity = 'error'
  ORDER BY d.n, v.message COLLATE "C";
-SELECT idflow.deploy(pg_temp.wf('', 'Due="3 days"')::xml);
+SELECT idflow.deploy(pg_temp.wf('Nested="Include"')::xml);
 \echo :LAST_ERROR_SQLSTATE
 SELECT idflow.deploy(pg_temp.wf('', 'Approvals="none"')::xml);
 \echo :LAST_ERROR_SQLSTATE
@@ -199,7 +199,7 @@ VALUES (0, '<Workflow><Activity></Workflow>'),
        (2, '<!DOCTYPE Workflow SYSTEM "file:///etc/passwd"><Workflow/>'),
        (3, '<Workflow/>'),
        (4, pg_temp.wf('Title="SQL:1) ; DROP TABLE x --"')),
-       (5, pg_temp.wf('', 'Due="1 day"')),
+       (5, pg_temp.wf('Nested="Include"')),
        (6, repeat('<Workflow>', 1000)),
        (7, '<Workflow Identifier="w" DisplayName_L1="w">' || repeat('<Activity/>', 500) || '</Workflow>'),
        (8, '<x:Workflow xmlns:x="urn:x" x:a="b"><Activity/>&amp;</x:Workflow>'),

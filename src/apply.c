@@ -24,6 +24,7 @@
 #include "idflow.h"
 #include "notice.h"
 #include "persist_into.h"
+#include "propose.h"
 #include "reading.h"
 #include "subxact.h"
 
@@ -307,6 +308,8 @@ apply_changes(Request *req, List *changes, HeapTuple *written, char **held_by,
 	bool		outer_settling = settling;
 	int			nest;
 	ListCell   *lc;
+
+	apply_as_still(req);
 
 	/*
 	 * What the caller has deferred fires as the caller, before we are another.

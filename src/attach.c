@@ -28,6 +28,7 @@
 #include "attach.h"
 #include "idflow.h"
 #include "persist_into.h"
+#include "propose.h"
 #include "schedule.h"
 
 #define SHOWN_REQUESTS	5		/* how many open requests detach names */
@@ -123,6 +124,7 @@ attach_workflow(const char *workflow, Oid relid, List *operations,
 	CheckTableNotInUse(rel, "attach");
 	workflow_fits(wf, rel);
 	persist_into_operations(wf, rel, operations);
+	apply_as_fits(wf, rel, operations);
 
 	relids = find_all_inheritors(relid, ShareRowExclusiveLock, NULL);
 

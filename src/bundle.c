@@ -31,6 +31,7 @@
 #include "filling.h"
 #include "idflow.h"
 #include "notice.h"
+#include "propose.h"
 #include "schedule.h"
 #include "session.h"
 
@@ -155,15 +156,17 @@ refers_to_itself(Relation rel)
 
 /*
  * Whether no other row of the present statement can refer to one that it
- * drafts in rel: then drafts need not hold keys that sequences give, nor be
- * looked through for earlier ones of the same row.
+ * drafts in rel, nor is the same: then drafts need not hold keys that sequences
+ * give, nor be looked through for earlier ones of the row.  Without its wrapper
+ * a statement may meet a row twice.
  */
 static bool
 rows_stand_alone(Relation rel)
 {
 	PlannedStmt *stmt = executing_statement();
 
-	return !notice_joined() && (stmt == NULL || !stmt->hasModifyingCTE) && !refers_to_itself(rel);
+	return !notice_joined() && stmt && !stmt->hasModifyingCTE &&
+		(stmt->commandType == CMD_UTILITY || running_wrapper()) && !refers_to_itself(rel);
 }
 
 /* The request into which the rows of the present statement go. */
@@ -190,17 +193,6 @@ present_bundle(const char *actor)
 	return 0;
 }
 
-static void
-bundle_remove(int64 request)
-{
-	for (Bundle **link = &bundles; *link; link = &(*link)->next)
-		if ((*link)->request == request)
-		{
-			*link = (*link)->next;
-			return;
-		}
-}
-
 /* The request into which the transaction's rows go. */
 static Request *
 request_of_transaction(const char *actor)
@@ -220,8 +212,7 @@ request_of_transaction(const char *actor)
 		f = filling_begin(id, actor);
 		if (f)
 			return f->req;
-		/* he has sent it on, or withdrawn it: what follows is another */
-		bundle_remove(id);
+		/* he has sent it on, or withdrawn it: another takes its place for now */
 	}
 
 	f = filling_begin(0, actor);
@@ -289,6 +280,12 @@ bundle_request(Workflow *wf, Relation rel, const char *actor)
 		applying_request ? BUNDLE_ROW : setting_bundle;
 	Request    *req;
 
+	if (proposal_is_for(rel))
+	{
+		req = new_request(actor);
+		req->stands_alone = true;
+		return req;
+	}
 	if (collecting)
 		return request_by_hand(collecting, actor);
 
@@ -403,7 +400,6 @@ idflow_submit_bundle(PG_FUNCTION_ARGS)
 	store_begin(&save);
 	store_exec(&delete_bundle, values, NULL, false);
 	store_end(&save);
-	bundle_remove(id);
 
 	/* constraints are immediate, and the statement's rows are still coming */
 	f = filling_of(id);

@@ -34,13 +34,29 @@ static StorePlan select_added = {
 	2, {INT8OID, INT8OID}
 };
 
+/* whom its Timeouts have put to the open task, in the history as well */
+static StorePlan select_escalated = {
+	"SELECT k, e.data OPERATOR(pg_catalog.?) 'instead', e.seq FROM idflow.event e,"
+	" pg_catalog.jsonb_array_elements_text(e.data OPERATOR(pg_catalog.->) 'to') k"
+	" WHERE e.request OPERATOR(pg_catalog.=) $1 AND e.transition OPERATOR(pg_catalog.=) 'Timeout'"
+	" AND e.data OPERATOR(pg_catalog.->>) 'do' OPERATOR(pg_catalog.=) 'Escalate'"
+	" AND (e.data OPERATOR(pg_catalog.->>) 'task')::pg_catalog.int8 OPERATOR(pg_catalog.=) $2 ORDER BY e.seq",
+	2, {INT8OID, INT8OID}
+};
+
+static StorePlan select_taken_over = {
+	"SELECT FROM idflow.candidate WHERE task OPERATOR(pg_catalog.=) $1"
+	" AND source OPERATOR(pg_catalog.=) '" SOURCE_TAKEN_OVER "' LIMIT 1",
+	1, {INT8OID}
+};
+
 /*
- * The principals that an Actor's Expression yields: those that it yields for
- * every change that the workflow has a say in, so that nobody decides about a
- * row that is another's by being asked about his own.
+ * The principals that an expression yields: those that it yields for every
+ * change that the workflow has a say in, so that nobody decides about a row
+ * that is another's by being asked about his own.
  */
 static List *
-expression_principals(Request *req, Activity *activity, ActorRule *rule)
+expression_principals(Request *req, const char *expression, const char *what)
 {
 	List	   *result = NIL;
 	bool		first = true;
@@ -48,8 +64,7 @@ expression_principals(Request *req, Activity *activity, ActorRule *rule)
 
 	foreach(lc, governed_changes(req))
 	{
-		List	   *names = expression_names(rule->expression, req->workflow, req, lfirst(lc),
-											 psprintf("Actor of activity \"%s\"", activity->name));
+		List	   *names = expression_names(expression, req->workflow, req, lfirst(lc), what);
 		List	   *both = NIL;
 		ListCell   *ln;
 
@@ -65,6 +80,14 @@ expression_principals(Request *req, Activity *activity, ActorRule *rule)
 		first = false;
 	}
 	return result;
+}
+
+/* The principals of an Actor that is an expression. */
+static List *
+actor_principals(Request *req, Activity *activity, ActorRule *rule)
+{
+	return expression_principals(req, rule->expression,
+								 psprintf("Actor of activity \"%s\"", activity->name));
 }
 
 static List *
@@ -97,11 +120,26 @@ candidate_keys(Request *req, Activity *activity, ActorRule *only)
 		else if (rule->principal)
 			keys = add_key(keys, KEY_PRINCIPAL, rule->principal);
 		else
-			foreach(ln, expression_principals(req, activity, rule))
+			foreach(ln, actor_principals(req, activity, rule))
 				keys = add_key(keys, KEY_PRINCIPAL, lfirst(ln));
 	}
 	if (access_restricts(req))
 		keys = activity->actors != NIL && keys == NIL ? NIL : access_keys(req, keys);
+	return keys;
+}
+
+/*
+ * candidate_expression_keys: the same of an expression, which is what.
+ */
+List *
+candidate_expression_keys(Request *req, Activity *activity, const char *expression, const char *what)
+{
+	List	   *keys = NIL;
+	ListCell   *lc;
+
+	foreach(lc, expression_principals(req, expression,
+									  psprintf("%s of activity \"%s\"", what, activity->name)))
+		keys = add_key(keys, KEY_PRINCIPAL, lfirst(lc));
 	return keys;
 }
 
@@ -161,6 +199,61 @@ candidate_added_keys(Request *req)
 }
 
 /*
+ * candidate_escalated_keys: the keys of those whom Timeouts have put to the
+ * open task; *instead: in the place of those of its rules.
+ */
+List *
+candidate_escalated_keys(Request *req, bool *instead)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	Datum		values[2] = {Int64GetDatum(req->id), Int64GetDatum(req->task)};
+	UserSwitch	save;
+	List	   *keys = NIL;
+	int32		taken_over = 0;
+	int			n;
+
+	store_begin(&save);
+	n = store_exec(&select_escalated, values, NULL, false);
+	for (int i = 0; i < n; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+		char	   *key = spi_text(row, 1);
+		bool		isnull;
+		MemoryContext spicxt;
+
+		/* each that takes over ends what was before */
+		if (DatumGetBool(spi_datum(row, 2, &isnull)) && spi_int32(row, 3) != taken_over)
+		{
+			taken_over = spi_int32(row, 3);
+			keys = NIL;
+		}
+		spicxt = MemoryContextSwitchTo(cxt);
+		keys = add_key(keys, "", key);
+		MemoryContextSwitchTo(spicxt);
+	}
+	store_end(&save);
+	*instead = taken_over != 0;
+	return keys;
+}
+
+/*
+ * candidate_taken_over: has a Timeout put others in the place of those whom
+ * the rules of the open task name?
+ */
+bool
+candidate_taken_over(Request *req)
+{
+	Datum		values[1] = {Int64GetDatum(req->task)};
+	UserSwitch	save;
+	bool		result;
+
+	store_begin(&save);
+	result = store_exec(&select_taken_over, values, NULL, false) > 0;
+	store_end(&save);
+	return result;
+}
+
+/*
  * task_authority: by what right a person may act on the open task now, as
  * text for the record; NULL if by none.
  */
@@ -181,6 +274,9 @@ task_authority(Request *req, const char *principal)
 	List	   *profiles = NIL;
 	bool		restricted = access_restricts(req);
 	const char *rule = restricted ? access_permits(req, principal) : NULL;
+
+	if (activity->has_deadline && candidate_taken_over(req))
+		pending_rules = false;
 
 	/* where an activity has only access rules, they say who may act */
 	if (pending_rules && rule && activity->actors == NIL)
@@ -203,7 +299,7 @@ task_authority(Request *req, const char *principal)
 				if (strcmp(rule->principal, principal) == 0)
 					return "principal";
 			}
-			else if (strings_contain(expression_principals(req, activity, rule), principal))
+			else if (strings_contain(actor_principals(req, activity, rule), principal))
 				return "expression";
 		}
 	}
@@ -228,7 +324,8 @@ task_authority(Request *req, const char *principal)
 			result = pstrdup(source);
 			MemoryContextSwitchTo(spicxt);
 		}
-		if (strcmp(source, SOURCE_ESCALATED) == 0 &&
+		if ((strcmp(source, SOURCE_ESCALATED) == 0 || strcmp(source, SOURCE_TIMEOUT) == 0 ||
+			 strcmp(source, SOURCE_TAKEN_OVER) == 0) &&
 			strncmp(key, KEY_PROFILE, strlen(KEY_PROFILE)) == 0)
 		{
 			MemoryContext spicxt = MemoryContextSwitchTo(cxt);

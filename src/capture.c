@@ -30,6 +30,7 @@
 #include "fold.h"
 #include "idflow.h"
 #include "plancache.h"
+#include "propose.h"
 #include "session.h"
 #include "statement.h"
 
@@ -150,9 +151,10 @@ make_change(Relation rel, Relation target, CmdType operation, TupleTableSlot *ol
 			break;
 		case CMD_UPDATE:
 			{
-				Bitmapset  *touched = layout_positions(layout,
-													   touched_attributes(RelationGetDescr(target),
-																		  target_old, target_new));
+				Bitmapset  *touched = touched_attributes(RelationGetDescr(target),
+														 target_old, target_new);
+
+				touched = layout_positions(layout, proposal_touches(target, touched));
 
 				change->key = image_from_slot(layout, target_old, key);
 				change->old_image = image_from_slot(layout, target_old, touched);
@@ -225,7 +227,10 @@ static void
 check_draft(Request *req, Change *change, Relation rel, Relation target, TupleTableSlot *old,
 			TupleTableSlot *new, const char *workflow, StatementInfo *info, Bitmapset *touched)
 {
-	bool		tried = draft_check(req, change, rel, info, old, new, touched);
+	bool		tried;
+
+	info->blind = proposal_is_blind(rel);
+	tried = draft_check(req, change, rel, info, old, new, touched);
 
 	if (change->operation == CMD_INSERT && RelationGetDescr(rel)->constr &&
 		RelationGetDescr(rel)->constr->has_generated_stored)
@@ -238,8 +243,11 @@ check_draft(Request *req, Change *change, Relation rel, Relation target, TupleTa
 		change->new_row = again->new_row;
 	}
 	change_add(req, change);
-	pending_keys_add(req, change, rel, new, touched, old ? &old->tts_tid : NULL,
-					 info->rri ? info->rri->ri_onConflictArbiterIndexes : NIL, !tried);
+	if (info->blind)
+		pending_row_add(req, change, rel);
+	else
+		pending_keys_add(req, change, rel, new, touched, old ? &old->tts_tid : NULL,
+						 info->rri ? info->rri->ri_onConflictArbiterIndexes : NIL, !tried);
 }
 
 /*
@@ -278,9 +286,11 @@ gate_capture(Relation rel, CmdType operation, TupleTableSlot *old, TupleTableSlo
 	Bitmapset  *touched = NULL;
 
 	if (operation == CMD_UPDATE)
-		touched = touched_attributes(RelationGetDescr(rel), old, new);
+		touched = proposal_touches(rel, touched_attributes(RelationGetDescr(rel), old, new));
 	req->acting = req->requester;
 	change = make_change(rel, target, operation, old, new, workflow, info);
+	if (proposal_is_for(rel))
+		proposal_admit(req, wf, change, actor);
 	if (fold(req, change, target))
 	{
 		bundle_added(req, wf, change, actor);

@@ -36,6 +36,7 @@
 #include "plancache.h"
 #include "probe.h"
 #include "statement.h"
+#include "subxact.h"
 
 /* Whether a BEFORE ROW trigger other than a gate may alter the row. */
 static bool
@@ -433,6 +434,35 @@ check_own_rights(Change *change, StatementInfo *info)
 }
 
 /*
+ * Try a change whose requester must not learn of other rows: that one of them
+ * is in the way, or missing, is left to the apply.
+ */
+static HeapTuple
+try_blindly(Request *req, List *changes)
+{
+	HeapTuple	volatile tried = NULL;
+	SubXact		sub;
+
+	subxact_begin(&sub);
+	PG_TRY();
+	{
+		tried = apply_try(req, changes);
+		subxact_commit(&sub);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error = subxact_error(&sub);
+
+		if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION &&
+			error->sqlerrcode != ERRCODE_FOREIGN_KEY_VIOLATION &&
+			error->sqlerrcode != ERRCODE_EXCLUSION_VIOLATION)
+			ReThrowError(error);
+	}
+	PG_END_TRY();
+	return tried;
+}
+
+/*
  * draft_check: check a draft against the table; errors are the table's own.
  * rel is the table whose gate fired, old and new its rows, touched the
  * attribute numbers that an UPDATE changes (NULL for INSERT).  info is what is
@@ -472,9 +502,13 @@ draft_check(Request *req, Change *change, Relation rel, StatementInfo *info,
 		  check_enable_rls(change->target, InvalidOid, true) == RLS_ENABLED)))
 	{
 		/* with what the request drafted before, where it may be built upon */
-		tried = apply_try(req, lappend(req->stands_alone ? NIL : list_copy(request_changes(req)),
-									   change));
+		List	   *changes = lappend(req->stands_alone ? NIL : list_copy(request_changes(req)),
+									  change);
+
+		tried = info && info->blind ? try_blindly(req, changes) : apply_try(req, changes);
 		policies = true;
+		if (tried == NULL && info && info->blind)
+			check_row(rel, rri, estate, new, change->operation, false, false, false);
 		if (tried && RelationGetDescr(rel)->constr && RelationGetDescr(rel)->constr->has_generated_stored)
 			take_tried(change, rel, tried, new, true);
 	}
@@ -482,7 +516,7 @@ draft_check(Request *req, Change *change, Relation rel, StatementInfo *info,
 		check_row(rel, rri, estate, new, change->operation,
 				  rel->rd_rel->relispartition && change->target == RelationGetRelid(rel),
 				  strict, strict || shown);
-	if (strict && tried == NULL)
+	if (strict && tried == NULL && !(info && info->blind))
 		check_foreign_keys(req, change, rel, new, touched);
 	if (info)
 		check_options(change, rel, info, new, tried, policies);

@@ -17,6 +17,7 @@
 #include "executor/executor.h"
 #include "nodes/parsenodes.h"
 #include "parser/parse_relation.h"
+#include "utils/acl.h"
 #include "utils/datum.h"
 #include "utils/rel.h"
 #if PG_VERSION_NUM >= 160000
@@ -202,6 +203,15 @@ project_returning(EState *estate, ResultRelInfo *rri, CmdType operation, TupleTa
 	((mtstate)->mt_merge_action ? (mtstate)->mt_merge_action->mas_action->commandType : CMD_UNKNOWN)
 #else
 #define merge_action(mtstate) CMD_UNKNOWN
+#endif
+
+/* Since 16 SET ROLE is an option of a membership, and schemas are asked as any object. */
+#if PG_VERSION_NUM >= 160000
+#define role_may_become(member, role) member_can_set_role(member, role)
+#define schema_aclcheck(schema, role, mode) object_aclcheck(NamespaceRelationId, schema, role, mode)
+#else
+#define role_may_become(member, role) is_member_of_role(member, role)
+#define schema_aclcheck(schema, role, mode) pg_namespace_aclcheck(schema, role, mode)
 #endif
 
 #endif							/* IDFLOW_COMPAT_H */

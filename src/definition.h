@@ -23,6 +23,7 @@
 #include "postgres.h"
 
 #include "nodes/pg_list.h"
+#include "utils/timestamp.h"
 
 #include "element.h"
 #include "template.h"
@@ -173,6 +174,10 @@ extern void definition_check_homonyms(Definition *def, DefinitionElement *root);
 
 /* definition_start.c */
 extern void definition_check_starts(Definition *def, DefinitionElement *workflow);
+extern Interval *definition_check_duration(Definition *def, DefinitionElement *start,
+										   const char *name, bool is_positive);
+extern void definition_check_deadlines(Definition *def, DefinitionElement *activity,
+									   const ActivityTemplate *t);
 
 /* definition_separation.c */
 extern void definition_check_separation(Definition *def, DefinitionElement *aspect);

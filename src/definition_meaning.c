@@ -100,6 +100,22 @@ check_configuration(Definition *def, DefinitionElement *root)
 }
 
 /*
+ * Proposals need a first activity that people begin: its access rules say who
+ * may ask.
+ */
+static void
+check_apply_as(Definition *def, DefinitionElement *workflow, DefinitionElement *first,
+			   const ActivityTemplate *t)
+{
+	DefinitionAttribute *attribute = definition_attribute(workflow, "ApplyAs");
+
+	if (attribute && (!t->is_interactive || t->is_review))
+		definition_error(def, ERRCODE_WF_DEFINITION, attribute->line, workflow->name,
+						 "Begin with an <Activity Template=\"Action\">: an AccessControlRule for its ActionPending says who may ask.",
+						 "a workflow with ApplyAs must begin with an Action, not with a %s", t->name);
+}
+
+/*
  * Check a workflow's activities together.
  */
 static void
@@ -157,6 +173,8 @@ check_workflow(Definition *def, DefinitionElement *workflow)
 			continue;
 		}
 		check_activity(def, activity, t, nactivities == 1);
+		if (nactivities == 1)
+			check_apply_as(def, workflow, activity, t);
 
 		if (persist != NULL)
 			definition_warning(def, activity->line, activity->name,
@@ -180,6 +198,7 @@ check_workflow(Definition *def, DefinitionElement *workflow)
 
 	check_columns(def, workflow);
 	definition_check_starts(def, workflow);
+	(void) definition_check_duration(def, workflow, "Retention", true);
 	definition_check_separate_from(def, workflow);
 	if (all_known && def->nerrors == 0)
 		definition_check_flow(def, workflow);
@@ -215,6 +234,7 @@ check_activity(Definition *def, DefinitionElement *activity,
 		{"Declines", true, true, NULL},
 		{"NoActor", true, true, NULL},
 		{"Due", true, false, NULL},
+		{"Calendar", true, false, NULL},
 		{"EscalateTo", true, true, NULL},
 		{"CommentRequired", true, false, NULL},
 		{"SeparateFrom", true, false, NULL},
@@ -265,6 +285,7 @@ check_activity(Definition *def, DefinitionElement *activity,
 	}
 
 	check_quotas(def, activity);
+	definition_check_deadlines(def, activity, t);
 
 	/* plain DML executes the first Action at once */
 	if (is_first && has_actor && t->is_interactive && !t->is_review)

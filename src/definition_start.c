@@ -39,14 +39,18 @@ read_interval(const char *value)
 	return result;
 }
 
-static void
-check_interval(Definition *def, DefinitionElement *start, const char *name, bool is_positive)
+/*
+ * definition_check_duration: an attribute that is an interval, if it is there;
+ * returns it, or NULL.
+ */
+Interval *
+definition_check_duration(Definition *def, DefinitionElement *start, const char *name, bool is_positive)
 {
 	DefinitionAttribute *attribute = definition_attribute(start, name);
 	Interval   *interval;
 
 	if (attribute == NULL)
-		return;
+		return NULL;
 	interval = read_interval(attribute->value);
 	if (interval == NULL ||
 		(is_positive && (interval->month < 0 || interval->day < 0 || interval->time < 0 ||
@@ -56,6 +60,7 @@ check_interval(Definition *def, DefinitionElement *start, const char *name, bool
 						 "Write a duration such as P7D, or -P7D for seven days before.",
 						 "attribute %s must be a %sduration, not \"%s\"", name,
 						 is_positive ? "positive " : "", attribute->value);
+	return interval;
 }
 
 static void
@@ -86,8 +91,8 @@ check_start(Definition *def, DefinitionElement *start)
 								 "attribute Date must be a column or an SQL expression, not \"%s\"",
 								 date->value);
 		}
-	check_interval(def, start, "Offset", false);
-	check_interval(def, start, "Within", true);
+	(void) definition_check_duration(def, start, "Offset", false);
+	(void) definition_check_duration(def, start, "Within", true);
 	foreach(lc, start->children)
 	{
 		DefinitionElement *set = (DefinitionElement *) lfirst(lc);

@@ -31,6 +31,7 @@
 #include "definition.h"
 #include "deploy.h"
 #include "idflow.h"
+#include "propose.h"
 #include "start.h"
 
 PG_FUNCTION_INFO_V1(idflow_deploy);
@@ -98,6 +99,51 @@ check_called(Definition *def, ActivityDefinition *activity)
 						   activity->name, colon + 1, name);
 }
 
+/* Warn where deadlines count by a calendar that is not there. */
+static void
+check_calendar(Definition *def, int line, const char *element, const char *name)
+{
+	static StorePlan plan = {
+		"SELECT FROM idflow.calendar WHERE name OPERATOR(pg_catalog.=) $1",
+		1, {TEXTOID}
+	};
+	Datum		values[1];
+	UserSwitch	save;
+	bool		found;
+
+	if (name == NULL)
+		return;
+	values[0] = CStringGetTextDatum(name);
+	store_begin(&save);
+	found = store_exec(&plan, values, NULL, false) > 0;
+	store_end(&save);
+	if (!found)
+		definition_warning(def, line, element,
+						   "Insert it into idflow.calendar before a request comes there: without it the request fails.",
+						   "calendar \"%s\" does not exist", name);
+}
+
+static void
+check_calendars(Definition *def, ActivityDefinition *activity)
+{
+	ListCell   *lc;
+
+	foreach(lc, activity->options)
+	{
+		DefinitionOption *option = (DefinitionOption *) lfirst(lc);
+
+		if (strcmp(option->name, "Calendar") == 0)
+			check_calendar(def, activity->line, "Activity", option->value);
+	}
+	foreach(lc, activity->elements)
+	{
+		DefinitionElement *element = (DefinitionElement *) lfirst(lc);
+
+		if (strcmp(element->name, "Timeout") == 0)
+			check_calendar(def, element->line, element->name, element_value(element, "Calendar"));
+	}
+}
+
 /*
  * What deploy and validate begin with: the result is set up, and the
  * definition, which is the first argument, xml or text, is read in a memory
@@ -124,7 +170,10 @@ read_argument(FunctionCallInfo fcinfo)
 		ListCell   *la;
 
 		foreach(la, ((WorkflowDefinition *) lfirst(lc))->activities)
+		{
 			check_called(def, (ActivityDefinition *) lfirst(la));
+			check_calendars(def, (ActivityDefinition *) lfirst(la));
+		}
 	}
 	return def;
 }
@@ -385,6 +434,7 @@ deploy_workflow(WorkflowDefinition *workflow, const char *deployer,
 	bytea	   *digest;
 	bool		isnull;
 	int64		id;
+	ListCell   *lc;
 
 	refuse_old_snapshot(workflow->name);
 	row = same_newest_version(workflow);
@@ -393,6 +443,10 @@ deploy_workflow(WorkflowDefinition *workflow, const char *deployer,
 		tuplestore_puttuple(rsinfo->setResult, row);
 		return;
 	}
+
+	foreach(lc, workflow->options)
+		if (strcmp(((DefinitionOption *) lfirst(lc))->name, "ApplyAs") == 0)
+			apply_as_deployable(((DefinitionOption *) lfirst(lc))->value, workflow->name, deployer);
 
 	digest = palloc(VARHDRSZ + DEFINITION_DIGEST_LENGTH);
 	SET_VARSIZE(digest, VARHDRSZ + DEFINITION_DIGEST_LENGTH);

@@ -172,10 +172,11 @@ stand_ins(const char *name, bool up, const char *workflow, List *barred, bool la
 
 /*
  * deputy_key_arrays: the candidate keys of those for whom a person stands in,
- * and beside each the only workflow in which he does, or null.
+ * and beside each the only workflow in which he does, or null.  people: these
+ * people and he himself.
  */
 void
-deputy_key_arrays(const char *actor, Datum *keys, Datum *workflows)
+deputy_key_arrays(const char *actor, Datum *keys, Datum *workflows, Datum *people)
 {
 	List	   *found = stand_ins(actor, true, NULL, NIL, false);
 	int			max = 64;
@@ -185,12 +186,15 @@ deputy_key_arrays(const char *actor, Datum *keys, Datum *workflows)
 	int			n = 0;
 	int			dims[1];
 	int			lbs[1] = {1};
+	List	   *names = list_make1(unconstify(char *, actor));
 	ListCell   *lc;
 
 	foreach(lc, found)
 	{
 		StandIn    *for_whom = (StandIn *) lfirst(lc);
 		ListCell   *lk;
+
+		names = lappend(names, for_whom->principal);
 
 		foreach(lk, actor_keys(for_whom->principal))
 		{
@@ -207,6 +211,7 @@ deputy_key_arrays(const char *actor, Datum *keys, Datum *workflows)
 			n++;
 		}
 	}
+	*people = text_array_datum(names);
 	dims[0] = n;
 	*keys = n == 0 ? PointerGetDatum(construct_empty_array(TEXTOID)) :
 		PointerGetDatum(construct_array(k, n, TEXTOID, -1, false, TYPALIGN_INT));
@@ -233,6 +238,21 @@ deputy_keys(const char *actor)
 }
 
 /*
+ * deputy_barred: those whom four eyes keeps from deciding a request, and so
+ * from standing in for who does, or from having somebody do it for them.
+ */
+List *
+deputy_barred(Request *req)
+{
+	List	   *barred;
+
+	if (!req->four_eyes)
+		return NIL;
+	barred = lappend(list_copy(req->editors), req->requester);
+	return req->subject ? lappend(barred, req->subject) : barred;
+}
+
+/*
  * deputy_authority: by what right a person may act on the open task now, his
  * own or that of somebody for whom he stands in; NULL if by none.
  */
@@ -246,14 +266,10 @@ deputy_authority(Request *req, const char *actor, const char **on_behalf_of)
 	*on_behalf_of = NULL;
 	if (via)
 		return via;
-	if (req->four_eyes && request_activity(req)->template->is_review)
-	{
-		barred = lappend(list_copy(req->editors), req->requester);
-		if (req->subject)
-			barred = lappend(barred, req->subject);
-		if (strings_contain(barred, actor))
-			return NULL;
-	}
+	if (request_activity(req)->template->is_review)
+		barred = deputy_barred(req);
+	if (strings_contain(barred, actor))
+		return NULL;
 	foreach(lc, stand_ins(actor, true, req->workflow->name, barred, true))
 	{
 		StandIn    *for_whom = (StandIn *) lfirst(lc);

@@ -68,7 +68,7 @@ diff_change(int64 request, Change *change, Viewer viewer, ReturnSetInfo *rsinfo)
 	Layout	   *layout = change->layout;
 	Sight	   *sight = sight_of(change, viewer);
 	bool		exists;
-	char	  **live = live_values(change, &exists);
+	char	  **live = row_base_values(request, change, &exists);
 	bool		live_visible = exists;
 	bool		is_explicit;
 	const char *reader = actor_lookup(&is_explicit);

@@ -20,6 +20,7 @@
 #include "capture.h"
 #include "conflict.h"
 #include "idflow.h"
+#include "propose.h"
 #include "session.h"
 #include "statement.h"
 #include "subxact.h"
@@ -198,7 +199,7 @@ idflow_gate(PG_FUNCTION_ARGS)
 		return PointerGetDatum(NULL);
 
 	/* an UPDATE that touches nothing is no change */
-	if (operation == CMD_UPDATE &&
+	if (operation == CMD_UPDATE && !proposal_is_for(rel) &&
 		bms_is_empty(touched_attributes(RelationGetDescr(rel),
 										trigdata->tg_trigslot, trigdata->tg_newslot)))
 		return PointerGetDatum(result);

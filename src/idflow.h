@@ -164,6 +164,7 @@ typedef struct Activity
 	DefinitionElement *element; /* its other attributes and children */
 	List	   *aspects;		/* of Aspect: those at its states, as they run */
 	bool		has_quota;		/* its tasks take more than one vote */
+	bool		has_deadline;	/* its tasks have a due date or timers */
 	DefinitionElement *homonyms;	/* the homonym link that it looks with, or
 									 * NULL */
 } Activity;
@@ -387,6 +388,8 @@ typedef struct Request
 								 * later one */
 	List	   *editors;		/* principals who edited drafts */
 	char	   *role;			/* database role it is applied as */
+	int64		apply_as_of;	/* version whose ApplyAs that is; 0: the
+								 * requester's own role */
 	TimestampTz effective_at;	/* it is not written before; 0: at once */
 	TimestampTz expires_at;		/* it is reversed then; 0: never */
 	TimestampTz effective_asked;	/* what was asked for, whatever workflows */
@@ -423,6 +426,7 @@ extern Activity *request_activity(Request *req);
 extern char *request_full_state(Request *req);
 extern List *request_context(void);
 extern void request_participant(Request *req, const char *principal, bool acted);
+extern void events_write(Request *req);
 extern Event *request_event(Request *req, const char *actor, const char *via,
 							const char *transition, const char *comment);
 
@@ -476,6 +480,7 @@ extern List *governed_changes(Request *req);
 /* pending.c */
 extern void pending_keys_add(Request *req, Change *change, Relation rel, TupleTableSlot *slot,
 							 Bitmapset *touched, ItemPointer self, List *first, bool check_live);
+extern void pending_row_add(Request *req, Change *change, Relation rel);
 extern bool pending_value_take(Request *req, Change *change, Oid relid, const char *column,
 							   const char *value);
 extern void pending_value_keep(Request *req, Change *change, Oid relid, const char *column,

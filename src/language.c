@@ -64,8 +64,8 @@ language_init(void)
 							   NULL, NULL, NULL);
 }
 
-/* Is a language what is asked for: de for de, de-CH and de_CH.UTF-8? */
-static bool
+/* language_matches: is a language what is asked for: de for de, de-CH and de_CH.UTF-8? */
+bool
 language_matches(const char *wanted, const char *language)
 {
 	size_t		len = strlen(language);
@@ -97,6 +97,21 @@ language_number(const char *principal)
 		if (language_matches(wanted, lfirst(lc)))
 			return foreach_current_index(lc) + 1;
 	return 1;
+}
+
+/*
+ * language_name: the language of the texts of a number, as idflow.languages
+ * names it, in the current memory context; NULL if it doesn't.
+ */
+const char *
+language_name(int number)
+{
+	List	   *names;
+
+	if (setting_languages == NULL || !SplitGUCList(pstrdup(setting_languages), ',', &names) ||
+		number > list_length(names))
+		return NULL;
+	return list_nth(names, number - 1);
 }
 
 /*

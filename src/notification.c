@@ -15,15 +15,19 @@
 
 #include "access/table.h"
 #include "catalog/pg_type.h"
+#include "common/string.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
 #include "access.h"
 #include "aspect.h"
 #include "definition.h"
+#include "deputy.h"
 #include "directory.h"
 #include "language.h"
 #include "notification.h"
+#include "separation.h"
 
 static int	setting_notification_limit = 100;
 
@@ -267,6 +271,25 @@ notification_run(Request *req, Aspect *aspect, Change *change)
 	write_to_all(req, aspect, change, recipients, copies);
 }
 
+/*
+ * Those who stand in for people who are asked, and may act in their place now.
+ */
+static List *
+deputies_of(Request *req, List *asked)
+{
+	List	   *barred = request_activity(req)->template->is_review ? deputy_barred(req) : NIL;
+	List	   *result = NIL;
+	ListCell   *lc;
+	ListCell   *ls;
+
+	foreach(lc, asked)
+		if (!strings_contain(barred, lfirst(lc)) && !separated_from(req, lfirst(lc)))
+			foreach(ls, stand_ins(lfirst(lc), false, req->workflow->name, barred, true))
+				if (!strings_contain(asked, ((StandIn *) lfirst(ls))->principal))
+					result = add_name(result, ((StandIn *) lfirst(ls))->principal);
+	return result;
+}
+
 /* The people whom candidate keys stand for. */
 static List *
 people_of_keys(List *keys)
@@ -286,50 +309,110 @@ people_of_keys(List *keys)
 	return asked;
 }
 
-/*
- * notify_passed_over: an admin decides in place of those whom the open task
- * asks, by their candidate keys: tell them, whatever the definition says.
- */
-void
-notify_passed_over(Request *req, List *keys, const char *actor, const char *reason)
+/* What an override says, by language, in UTF-8; the first where there is none in it. */
+static const struct
+{
+	const char *language;
+	const char *subject;		/* of the request's number */
+	const char *body;			/* of the admin's name and his reason */
+}			override_texts[] = {
+	{"en", "Request " INT64_FORMAT " was overridden", "%s decided it in your place: %s"},
+	{"de", "Antrag " INT64_FORMAT " wurde an Ihrer Stelle entschieden", "Entschieden von %s: %s"},
+	{"fr", "La demande " INT64_FORMAT " a \303\251t\303\251 d\303\251cid\303\251e \303\240 votre place", "D\303\251cision de %s : %s"},
+	{"es", "La solicitud " INT64_FORMAT " se ha decidido en su lugar", "Decidida por %s: %s"},
+	{"it", "La richiesta " INT64_FORMAT " \303\250 stata decisa al suo posto", "Decisa da %s: %s"},
+};
+
+static int
+override_text(int number)
+{
+	const char *language = language_name(number);
+
+	for (int i = 0; language && i < lengthof(override_texts); i++)
+		if (language_matches(language, override_texts[i].language) &&
+			(GetDatabaseEncoding() == PG_UTF8 ||
+			 (pg_is_ascii(override_texts[i].subject) && pg_is_ascii(override_texts[i].body))))
+			return i;
+	return 0;
+}
+
+/* Write to a principal what no aspect of the definition says. */
+static void
+tell(Request *req, const char *principal, const char *aspect, int number, const char *subject,
+	 const char *body)
 {
 	Activity   *activity = request_activity(req);
-	char	   *subject = psprintf("Request " INT64_FORMAT " was overridden", req->id);
-	char	   *body = psprintf("%s decided it in your place: %s", actor, reason);
+	char	   *email;
+	char	   *language;
+	Datum		values[12];
+	char		nulls[13] = "            ";
+	UserSwitch	save;
+
+	directory_person(principal, &email, &language);
+	values[0] = Int64GetDatum(req->id);
+	values[1] = CStringGetTextDatum(aspect);
+	values[2] = text_datum(activity ? activity->name : NULL, &nulls[2]);
+	values[3] = text_datum(request_full_state(req), &nulls[3]);
+	values[4] = CStringGetTextDatum(principal);
+	values[5] = text_datum(email, &nulls[5]);
+	values[6] = BoolGetDatum(false);
+	values[7] = Int32GetDatum(number);
+	values[8] = CStringGetTextDatum(subject);
+	values[9] = CStringGetTextDatum(body);
+	nulls[10] = nulls[11] = 'n';
+	store_begin(&save);
+	store_exec(&insert_notification, values, nulls, false);
+	store_end(&save);
+}
+
+/*
+ * notify_told: tell people, by their candidate keys, of a request, whatever
+ * aspects say.  aspect is what sends it, except is left out.  texts may have
+ * a body for each language: Message_L1 and so on.
+ */
+void
+notify_told(Request *req, List *keys, const char *aspect, const char *except,
+			const char *subject, const char *body, const DefinitionElement *texts)
+{
 	ListCell   *lc;
 
 	foreach(lc, people_of_keys(keys))
 	{
 		const char *principal = lfirst(lc);
-		char	   *email;
-		char	   *language;
-		Datum		values[12];
-		char		nulls[13] = "            ";
-		UserSwitch	save;
+		int			number = language_number(principal);
+		const char *text = texts ? numbered_text(texts, "Message", number) : NULL;
 
-		if (strcmp(principal, actor) == 0)
-			continue;
-		directory_person(principal, &email, &language);
-		values[0] = Int64GetDatum(req->id);
-		values[1] = CStringGetTextDatum("Override");
-		values[2] = text_datum(activity ? activity->name : NULL, &nulls[2]);
-		values[3] = text_datum(request_full_state(req), &nulls[3]);
-		values[4] = CStringGetTextDatum(principal);
-		values[5] = text_datum(email, &nulls[5]);
-		values[6] = BoolGetDatum(false);
-		values[7] = Int32GetDatum(language_number(principal));
-		values[8] = CStringGetTextDatum(subject);
-		values[9] = CStringGetTextDatum(body);
-		nulls[10] = nulls[11] = 'n';
-		store_begin(&save);
-		store_exec(&insert_notification, values, nulls, false);
-		store_end(&save);
+		if (except == NULL || strcmp(principal, except) != 0)
+			tell(req, principal, aspect, number, subject, text ? text : body);
+	}
+}
+
+/*
+ * notify_passed_over: an admin decides in place of those whom the open task
+ * asks, by their candidate keys: tell them, and those who stand in for them,
+ * whatever the definition says.
+ */
+void
+notify_passed_over(Request *req, List *keys, const char *actor, const char *reason)
+{
+	List	   *asked = people_of_keys(keys);
+	ListCell   *lc;
+
+	foreach(lc, list_concat(asked, deputies_of(req, asked)))
+	{
+		const char *principal = lfirst(lc);
+		int			number = language_number(principal);
+		int			text = override_text(number);
+
+		if (strcmp(principal, actor) != 0)
+			tell(req, principal, "Override", number, psprintf(override_texts[text].subject, req->id),
+				 psprintf(override_texts[text].body, actor, reason));
 	}
 }
 
 /*
  * notify_asked: the request asks people now, by their candidate keys: write
- * what aspects have for them.
+ * what aspects have for them, and for those who stand in for them.
  */
 void
 notify_asked(Request *req, List *keys)
@@ -342,6 +425,7 @@ notify_asked(Request *req, List *keys)
 		return;
 	req->notify_asked = NIL;
 	asked = people_of_keys(keys);
+	asked = list_concat(asked, deputies_of(req, asked));
 	foreach(lc, pending)
 	{
 		Waiting    *waiting = (Waiting *) lfirst(lc);

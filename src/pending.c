@@ -330,6 +330,20 @@ pending_key_raced(ErrorData *error)
 }
 
 /*
+ * pending_row_add: hold the row of a draft where one request on a row is all
+ * that a workflow allows, and none of its unique keys.
+ */
+void
+pending_row_add(Request *req, Change *change, Relation rel)
+{
+	change->held = NULL;
+	change->nheld = 0;
+	pending_row_take(req, change, rel);
+	if (change->nheld > 0)
+		change_store_held(req, change);
+}
+
+/*
  * pending_keys_add: hold the unique keys of the row that a draft makes.  With
  * check_live, error as the table itself would if a live row has one of them.
  * touched: attribute numbers that an UPDATE changes, NULL for a new row; self:

@@ -4,6 +4,8 @@
 
 #include "idflow.h"
 
+extern Oid	into_relid(const char *into, Oid target);
+extern Form_pg_attribute into_column(Relation rel, const char *name);
 extern void persist_into_fits(Workflow *wf, Relation rel);
 extern void persist_into_operations(Workflow *wf, Relation rel, List *operations);
 extern Jsonb *persist_into(Request *req, Activity *activity);

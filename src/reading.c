@@ -1,12 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * reading.c
- *	  Who sees which request, and how much of it.
+ *	  How much of a request's changes somebody sees.
  *
- * A request is seen by its requester and its subject, by whoever may act on
- * it and by whoever acted on it; that is idflow.visible(), which the policies
- * of the tables call.  Images disclose no more than the table: the requester
- * sees the values he wrote, and of the others those that he may SELECT.
+ * Images disclose no more than the table: the requester sees the values he
+ * wrote, and of the others those that he may SELECT.  Who sees which request
+ * at all is viewer.c's matter.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,133 +24,11 @@
 #include "utils/rls.h"
 #include "utils/syscache.h"
 
-#include "deputy.h"
 #include "idflow.h"
 #include "reading.h"
+#include "viewer.h"
 
-PG_FUNCTION_INFO_V1(idflow_visible);
 PG_FUNCTION_INFO_V1(idflow_change_image);
-
-/*
- * idflow.visible(): numbers of the requests that the actor may see by his
- * name; the rights of auditors and admins are policies of their own.
- */
-Datum
-idflow_visible(PG_FUNCTION_ARGS)
-{
-	static StorePlan plan = {
-		"SELECT r.id FROM idflow.request r WHERE r.requester OPERATOR(pg_catalog.=) $1"
-		" UNION SELECT r.id FROM idflow.request r WHERE r.subject OPERATOR(pg_catalog.=) $1"
-		" UNION SELECT c.request FROM idflow.candidate c WHERE c.key OPERATOR(pg_catalog.=) ANY ($2)"
-		" UNION SELECT c.request FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4)) d (key, workflow)"
-		" JOIN idflow.candidate c ON c.key OPERATOR(pg_catalog.=) d.key"
-		" JOIN idflow.request r ON r.id OPERATOR(pg_catalog.=) c.request"
-		" AND r.task OPERATOR(pg_catalog.=) c.task"
-		" AND (d.workflow IS NULL OR r.workflow OPERATOR(pg_catalog.=) d.workflow)"
-		" UNION SELECT v.request FROM idflow.vote v WHERE v.principal OPERATOR(pg_catalog.=) $1"
-		" UNION SELECT p.request FROM idflow.participant p WHERE p.principal OPERATOR(pg_catalog.=) $1",
-		4, {TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
-	};
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	bool		is_explicit;
-	char	   *actor = actor_lookup(&is_explicit);
-	Datum		values[4];
-	UserSwitch	save;
-
-	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	values[0] = CStringGetTextDatum(actor);
-	values[1] = text_array_datum(actor_keys(actor));
-	deputy_key_arrays(actor, &values[2], &values[3]);
-
-	store_begin(&save);
-	(void) store_exec(&plan, values, NULL, true);
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		bool		isnull;
-		Datum		id = spi_datum(SPI_tuptable->vals[i], 1, &isnull);
-
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, &id, &isnull);
-	}
-	store_end(&save);
-	return (Datum) 0;
-}
-
-/*
- * What decides how much somebody may see of a request r: is it his own, has he
- * acted on it, does or did he decide it, may he act on it.  $2 is the actor,
- * $3 his keys; $4 and $5 those of the people for whom he stands in, and the
- * workflows in which he does.  Of his own request a deputy sees no more.
- */
-#define DEPUTY_ACTS \
-	"(r.requester OPERATOR(pg_catalog.<>) $2 AND r.subject IS DISTINCT FROM $2" \
-	" AND EXISTS (SELECT FROM ROWS FROM (pg_catalog.unnest($4), pg_catalog.unnest($5)) d (key, workflow)" \
-	" JOIN idflow.candidate c ON c.key OPERATOR(pg_catalog.=) d.key" \
-	" WHERE c.task OPERATOR(pg_catalog.=) r.task" \
-	" AND (d.workflow IS NULL OR d.workflow OPERATOR(pg_catalog.=) r.workflow)))"
-
-#define VIEWER_FLAGS \
-	"r.requester OPERATOR(pg_catalog.=) $2 OR coalesce(r.subject OPERATOR(pg_catalog.=) $2, false)," \
-	" EXISTS (SELECT FROM idflow.participant p WHERE p.request OPERATOR(pg_catalog.=) r.id" \
-	" AND p.principal OPERATOR(pg_catalog.=) $2 AND p.acted)," \
-	" EXISTS (SELECT FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) r.task" \
-	" AND c.key OPERATOR(pg_catalog.=) ANY ($3)" \
-	" AND c.source OPERATOR(pg_catalog.=) ANY ('{Actor,Added}'))" \
-	" OR EXISTS (SELECT FROM idflow.vote v WHERE v.request OPERATOR(pg_catalog.=) r.id" \
-	" AND v.principal OPERATOR(pg_catalog.=) $2)," \
-	" EXISTS (SELECT FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) r.task" \
-	" AND c.key OPERATOR(pg_catalog.=) ANY ($3)) OR " DEPUTY_ACTS
-
-/* The viewer that the flags at a column and the next three make. */
-static Viewer
-viewer_by_flags(HeapTuple row, int column)
-{
-	bool		isnull;
-	bool		own = DatumGetBool(spi_datum(row, column, &isnull));
-	bool		acted = DatumGetBool(spi_datum(row, column + 1, &isnull));
-	bool		decides = DatumGetBool(spi_datum(row, column + 2, &isnull));
-	bool		acts = DatumGetBool(spi_datum(row, column + 3, &isnull));
-
-	if (decides || (!own && (acts || acted)))
-		return VIEWER_ALL;
-	return own ? VIEWER_OWN : VIEWER_NONE;
-}
-
-/*
- * viewer_of: how much the one who asks may see of a request.
- *
- * A comment keeps the request in sight and gives no right to its images.  The
- * current role counts for the rights of a role, as in any statement; the
- * actor for those of a person.  A requester to whom his own request was given
- * back is a candidate of it, and still sees it as the requester.
- */
-Viewer
-viewer_of(int64 request)
-{
-	static StorePlan plan = {
-		"SELECT " VIEWER_FLAGS " FROM idflow.request r WHERE r.id OPERATOR(pg_catalog.=) $1",
-		5, {INT8OID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
-	};
-	bool		is_explicit;
-	char	   *actor;
-	Datum		values[5];
-	UserSwitch	save;
-	Viewer		viewer = VIEWER_NONE;
-
-	if (role_is_auditor(GetUserId()))
-		return VIEWER_ALL;
-
-	actor = actor_lookup(&is_explicit);
-	values[0] = Int64GetDatum(request);
-	values[1] = CStringGetTextDatum(actor);
-	values[2] = text_array_datum(actor_keys(actor));
-	deputy_key_arrays(actor, &values[3], &values[4]);
-
-	store_begin(&save);
-	if (store_exec(&plan, values, NULL, true) > 0)
-		viewer = viewer_by_flags(SPI_tuptable->vals[0], 1);
-	store_end(&save);
-	return viewer;
-}
 
 /* An image that a row of change_data holds at a column and the next. */
 static Image *
@@ -169,8 +46,8 @@ image_at(HeapTuple row, int column)
 #define CHANGE_COLUMNS \
 	"d.seq, d.revision, d.target::pg_catalog.oid, d.target_name, d.operation, d.layout," \
 	" d.written, d.key_columns, d.key, d.old_columns, d.old_image, d.new_columns, d.new_image, d.gates," \
-	" d.others"
-#define CHANGE_NCOLUMNS 15
+	" d.others, d.based_at"
+#define CHANGE_NCOLUMNS 16
 
 /* A change from a row of CHANGE_COLUMNS, in the current memory context. */
 static Change *
@@ -202,6 +79,9 @@ change_from_row(SPITupleTable *table, uint64 i)
 	others = spi_datum(row, 15, &isnull);
 	if (!isnull)
 		change->others = positions_of(others);
+	change->based_at = DatumGetTimestampTz(spi_datum(row, 16, &isnull));
+	if (isnull)
+		change->based_at = 0;
 	change->layout = layout_by_id(spi_int64(row, 6));
 	return change;
 }
@@ -256,36 +136,32 @@ reading_open_changes(Oid relid, int64 request, bool unseen, bool own)
 		" JOIN idflow.request r ON r.id OPERATOR(pg_catalog.=) o.request"
 		" JOIN idflow.change_data d ON d.request OPERATOR(pg_catalog.=) o.request"
 		" WHERE d.target OPERATOR(pg_catalog.=) $1 AND d.superseded IS NULL"
-		" AND (NOT $7 OR r.requester OPERATOR(pg_catalog.=) $2)"
+		" AND (NOT $8 OR r.requester OPERATOR(pg_catalog.=) $2)"
 		" ORDER BY r.id, d.seq",
-		7, {REGCLASSOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8OID, BOOLOID}
+		8, {REGCLASSOID, VIEWER_TYPES, INT8OID, BOOLOID}
 	};
 	static StorePlan one_plan = {
 		"SELECT " CHANGE_COLUMNS ", r.id, " VIEWER_FLAGS
 		" FROM idflow.request r"
 		" JOIN idflow.change_data d ON d.request OPERATOR(pg_catalog.=) r.id"
-		" WHERE r.id OPERATOR(pg_catalog.=) $6"
+		" WHERE r.id OPERATOR(pg_catalog.=) $7"
 		" AND EXISTS (SELECT FROM idflow.candidate o WHERE o.request OPERATOR(pg_catalog.=) r.id)"
 		" AND d.target OPERATOR(pg_catalog.=) $1 AND d.superseded IS NULL"
 		" ORDER BY d.seq",
-		6, {REGCLASSOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8OID}
+		7, {REGCLASSOID, VIEWER_TYPES, INT8OID}
 	};
 	MemoryContext caller = CurrentMemoryContext;
 	bool		auditor = role_is_auditor(GetUserId());
-	bool		is_explicit;
-	char	   *actor = actor_lookup(&is_explicit);
-	Datum		values[7];
+	Datum		values[8];
 	UserSwitch	save;
 	SPITupleTable *table;
 	uint64		n;
 	List	   *changes = NIL;
 
 	values[0] = ObjectIdGetDatum(relid);
-	values[1] = CStringGetTextDatum(actor);
-	values[2] = text_array_datum(actor_keys(actor));
-	deputy_key_arrays(actor, &values[3], &values[4]);
-	values[5] = Int64GetDatum(request);
-	values[6] = BoolGetDatum(own);
+	viewer_arguments(&values[1]);
+	values[6] = Int64GetDatum(request);
+	values[7] = BoolGetDatum(own);
 
 	store_begin(&save);
 	n = store_exec(request ? &one_plan : &plan, values, NULL, true);

@@ -15,7 +15,7 @@
 
 extern char *actor_lookup(bool *is_explicit);
 
-/* ----------------------------------------------------------- reading.c */
+/* ------------------------------------------------------------ viewer.c */
 
 /* How much of a request somebody may see. */
 typedef enum Viewer
@@ -25,6 +25,10 @@ typedef enum Viewer
 								 * he may SELECT */
 	VIEWER_ALL					/* who decides or decided; auditors */
 } Viewer;
+
+extern Viewer viewer_of(int64 request);
+
+/* ----------------------------------------------------------- reading.c */
 
 /*
  * What a viewer may see of one change.  Positions are the layout's, from 1;
@@ -47,7 +51,6 @@ typedef struct SeenChange
 	Change	   *change;
 } SeenChange;
 
-extern Viewer viewer_of(int64 request);
 extern List *reading_changes(int64 request, int seq);
 extern List *reading_open_changes(Oid relid, int64 request, bool unseen, bool own);
 extern bool sight_is_narrow(Request *req, Change *change);
@@ -63,6 +66,9 @@ extern AttrNumber layout_attribute(Layout *layout, Oid relid, int position);
 
 extern char **live_values(Change *change, bool *exists);
 extern bool live_row_visible(Change *change);
+
+/* row_base.c */
+extern char **row_base_values(int64 request, Change *change, bool *exists);
 extern Oid	table_owner(Oid relid);
 extern void append_operator(StringInfo sql, Oid opno);
 

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * request.c
- *	  Requests and their events: made, read under lock, written back.
+ *	  Requests: made, read under lock, written back.
  *
  * A request is locked (its row, FOR UPDATE) before anything of it changes,
  * tasks and changes included; that one lock orders all decisions on it.
@@ -24,6 +24,7 @@
 #include "aspect.h"
 #include "idflow.h"
 #include "persist_into.h"
+#include "retention.h"
 #include "schedule.h"
 #include "simulate.h"
 #include "trace.h"
@@ -65,28 +66,11 @@ enum
 	REQ_EFFECTIVE_ASKED,
 	REQ_EXPIRES_ASKED,
 	REQ_DATED,
+	REQ_APPLY_AS_OF,
 	REQ_TID						/* ctid, behind them in the queries */
 };
 
-/* Columns of idflow.event. */
-enum
-{
-	EV_REQUEST = 1,
-	EV_SEQ,
-	EV_AT,
-	EV_ACTOR,
-	EV_ON_BEHALF_OF,
-	EV_VIA,
-	EV_ACTIVITY,
-	EV_TRANSITION,
-	EV_FROM_STATE,
-	EV_TO_STATE,
-	EV_COMMENT,
-	EV_DATA
-};
-
 static StoreTable request_table = {"request"};
-static StoreTable event_table = {"event"};
 
 #define MAX_PARENTS		32
 
@@ -95,7 +79,7 @@ static StoreTable event_table = {"event"};
 	" r.subject, r.parent, r.opened_at, r.closed_at, r.revision, r.workflow_id, r.position, r.task," \
 	" r.persisted, r.steps, r.events, r.changes, r.passed, r.editors, r.requested_role," \
 	" r.partway, r.four_eyes, r.reviewed, r.left_at, r.effective_at," \
-	" r.expires_at, r.effective_asked, r.expires_asked, r.dated, r.ctid"
+	" r.expires_at, r.effective_asked, r.expires_asked, r.dated, r.apply_as_of, r.ctid"
 
 static StorePlan lock_request = {
 	"SELECT " REQUEST_COLUMNS " FROM idflow.request r WHERE id OPERATOR(pg_catalog.=) $1 FOR UPDATE",
@@ -253,6 +237,7 @@ request_from_row(StoreRow *row, ItemPointer tid)
 	req->effective_asked = ROW_INT64(row, REQ_EFFECTIVE_ASKED);
 	req->expires_asked = ROW_INT64(row, REQ_EXPIRES_ASKED);
 	req->dated = DatumGetBool(row->values[REQ_DATED - 1]);
+	req->apply_as_of = ROW_INT64(row, REQ_APPLY_AS_OF);
 	req->tid = *tid;
 	req->marked = req->task == 0 && req->closed_at == 0;
 	if (full_state)
@@ -378,28 +363,6 @@ request_full_state(Request *req)
 }
 
 /*
- * request_event: add an event to those that request_write() stores.  The
- * strings are not copied.  Returns it, so that the caller can fill in more.
- */
-Event *
-request_event(Request *req, const char *actor, const char *via,
-			  const char *transition, const char *comment)
-{
-	Event	   *event = palloc0(sizeof(Event));
-	Activity   *activity = request_activity(req);
-
-	event->actor = actor;
-	if (actor == req->acting)
-		event->on_behalf_of = req->acting_for;
-	event->via = via;
-	event->activity = activity ? activity->name : NULL;
-	event->transition = transition;
-	event->comment = comment && comment[0] ? comment : NULL;
-	req->events = lappend(req->events, event);
-	return event;
-}
-
-/*
  * request_close: end a request in a final state.  One whose rows are written
  * is committed, whatever was decided afterwards: that is in its activity_state.
  */
@@ -413,6 +376,7 @@ request_close(Request *req, const char *state)
 	req->keys_free = req->nchanges > 0;
 	if (req->effective_at)
 		timers_drop(req->id, 0, TIMER_EFFECTIVE);
+	retention_set(req);
 }
 
 /*
@@ -450,7 +414,7 @@ idflow_is_state(PG_FUNCTION_ARGS)
 		{"operation", " INSERT UPDATE DELETE "},
 		{"task", " open closed "},
 		{"job", " queued blocked running done failed "},
-		{"source", " Actor Added Escalated Refine Requester "},
+		{"source", " Actor Added Escalated Refine Requester TakenOver Timeout "},
 	};
 	text	   *kind = PG_GETARG_TEXT_PP(0);
 	text	   *word = PG_GETARG_TEXT_PP(1);
@@ -472,44 +436,6 @@ bool
 request_is_closed(Request *req)
 {
 	return req->closed_at != 0;
-}
-
-static void
-event_row(Request *req, Event *event, StoreRow *row)
-{
-	row_clear(row);
-	row_set(row, EV_REQUEST, Int64GetDatum(req->id));
-	row_set(row, EV_SEQ, Int32GetDatum(++req->nevents));
-	row_set(row, EV_AT, TimestampTzGetDatum(GetCurrentTimestamp()));
-	row_set_text(row, EV_ACTOR, event->actor);
-	row_set_text(row, EV_ON_BEHALF_OF, event->on_behalf_of);
-	row_set_text(row, EV_VIA, event->via);
-	row_set_text(row, EV_ACTIVITY, event->activity);
-	row_set_text(row, EV_TRANSITION, event->transition);
-	row_set_text(row, EV_FROM_STATE, event->from_state);
-	row_set_text(row, EV_TO_STATE, event->to_state);
-	row_set_text(row, EV_COMMENT, event->comment);
-	if (event->data)
-		row_set(row, EV_DATA, JsonbPGetDatum(event->data));
-}
-
-static void
-write_events(Request *req)
-{
-	int			n = list_length(req->events);
-	StoreRow   *rows;
-
-	if (n == 0)
-		return;
-	rows = palloc(n * sizeof(StoreRow));
-	for (int i = 0; i < n; i++)
-		event_row(req, list_nth(req->events, i), &rows[i]);
-	if (n == 1)
-		store_insert(&event_table, rows);
-	else
-		store_insert_all(&event_table, rows, n);
-	pfree(rows);
-	req->events = NIL;
 }
 
 /*
@@ -544,7 +470,7 @@ request_write(Request *req)
 	StoreRow	row;
 	Activity   *activity = request_activity(req);
 
-	write_events(req);
+	events_write(req);
 	trace_write(req);
 	if (req->keys_free)
 		pending_keys_drop(req, 0);
@@ -593,6 +519,8 @@ request_write(Request *req)
 	set_date(&row, REQ_EFFECTIVE_ASKED, req->effective_asked);
 	set_date(&row, REQ_EXPIRES_ASKED, req->expires_asked);
 	row_set(&row, REQ_DATED, BoolGetDatum(req->dated));
+	if (req->apply_as_of)
+		row_set(&row, REQ_APPLY_AS_OF, Int64GetDatum(req->apply_as_of));
 
 	if (req->is_new)
 		store_insert_at(&request_table, &row, &req->tid);

@@ -19,6 +19,7 @@
 
 #include "apply.h"
 #include "decide.h"
+#include "deputy.h"
 #include "edit.h"
 #include "idflow.h"
 #include "task.h"
@@ -90,11 +91,45 @@ review_authority(Request *req, Place *place, const char *actor)
 }
 
 /*
- * Who may settle a conflict: the requester, and who has a say in the request.
+ * The right of somebody who stands in for a reviewer; NULL if he doesn't.  Whom
+ * four eyes keeps out of the review doesn't act for a reviewer here either.
+ */
+static const char *
+deputy_settles(Request *req, const char *actor)
+{
+	List	   *barred = deputy_barred(req);
+	ListCell   *lc;
+	ListCell   *ls;
+
+	if (strings_contain(barred, actor))
+		return NULL;
+	foreach(lc, req->reviewed)
+	{
+		Place	   *place = (Place *) lfirst(lc);
+
+		foreach(ls, stand_ins(actor, true, workflow_by_id(place->workflow)->name, barred, true))
+		{
+			const char *principal = ((StandIn *) lfirst(ls))->principal;
+			const char *via = review_authority(req, place, principal);
+
+			if (via)
+			{
+				req->acting_for = principal;
+				return psprintf("deputy, %s", via);
+			}
+		}
+	}
+	return NULL;
+}
+
+/*
+ * Who may settle a conflict: the requester, and who has a say in the request or
+ * stands in for one who has.
  */
 static const char *
 settling_right(Request *req, const char *actor)
 {
+	const char *via = NULL;
 	ListCell   *lc;
 
 	if (strcmp(req->requester, actor) == 0)
@@ -103,18 +138,16 @@ settling_right(Request *req, const char *actor)
 		return "idflow_admin";
 	foreach(lc, req->reviewed)
 	{
-		const char *via = review_authority(req, (Place *) lfirst(lc), actor);
-
+		via = review_authority(req, (Place *) lfirst(lc), actor);
 		if (via)
 			return via;
 	}
 	if (req->task && request_activity(req)->template->is_review)
-	{
-		const char *via = task_authority(req, actor);
-
-		if (via)
-			return via;
-	}
+		via = deputy_authority(req, actor, &req->acting_for);
+	if (via == NULL)
+		via = deputy_settles(req, actor);
+	if (via)
+		return via;
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("\"%s\" may not settle conflicts of request " INT64_FORMAT, actor, req->id),

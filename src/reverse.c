@@ -283,6 +283,8 @@ reverse_make(Request *original, const char *requester, const char *role, List **
 
 	req = request_create(requester);
 	req->role = pstrdup(role);
+	if (strcmp(role, original->role) == 0)
+		req->apply_as_of = original->apply_as_of;
 	req->parent = original->id;
 	req->workflow = original->workflow;
 	req->subject = original->subject;

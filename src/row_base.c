@@ -28,6 +28,7 @@
 
 #include "heapstore.h"
 #include "idflow.h"
+#include "reading.h"
 
 /* A row with this key was given another by a request that is written. */
 static StorePlan select_move = {
@@ -133,7 +134,7 @@ is_recreated(Change *change, HeapTuple live)
  * it was given none that is known.  *since is when, and is set to when that was.
  */
 static Image *
-moved_key(Request *req, Change *change, TimestampTz *since)
+moved_key(int64 request, Change *change, TimestampTz *since, bool read_only)
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	Datum		values[5];
@@ -145,10 +146,10 @@ moved_key(Request *req, Change *change, TimestampTz *since)
 	image_to_datums(change->key, &columns, &nulls[0], &values[1], &nulls[1]);
 	values[0] = Int64GetDatum(text_array_hash(values[1]));
 	values[2] = ObjectIdGetDatum(change->target);
-	values[3] = Int64GetDatum(req->id);
+	values[3] = Int64GetDatum(request);
 	values[4] = TimestampTzGetDatum(*since);
 	store_begin(&save);
-	if (store_exec(&select_move, values, NULL, false) > 0)
+	if (store_exec(&select_move, values, NULL, read_only) > 0)
 	{
 		HeapTuple	row = SPI_tuptable->vals[0];
 		Layout	   *layout = layout_by_id(spi_int64(row, 1));
@@ -202,7 +203,7 @@ row_base(Request *req, Change *change, Relation rel)
 	}
 	for (live = NULL; live == NULL && moves < 100; moves++)
 	{
-		Image	   *next = moved_key(req, change, &since);
+		Image	   *next = moved_key(req->id, change, &since, false);
 
 		if (next == NULL)
 			break;
@@ -220,6 +221,27 @@ row_base(Request *req, Change *change, Relation rel)
 	change->key = key;
 	change->fate = found ? ROW_RECREATED : ROW_DELETED;
 	return found;
+}
+
+/*
+ * row_base_values: for readers, as live_values() and with the key that the row
+ * has by now: the row that a change of a request is about.
+ */
+char **
+row_base_values(int64 request, Change *change, bool *exists)
+{
+	char	  **values = live_values(change, exists);
+	TimestampTz since = change->based_at;
+	Change		moved = *change;
+
+	for (int moves = 0; !*exists && change->operation != CMD_INSERT && change->key && since && moves < 100; moves++)
+	{
+		moved.key = moved_key(request, &moved, &since, true);
+		if (moved.key == NULL)
+			break;
+		values = live_values(&moved, exists);
+	}
+	return values;
 }
 
 /* row_fate_name: the word for it; NULL for a row that is simply there. */

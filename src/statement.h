@@ -17,6 +17,7 @@ typedef struct StatementInfo
 	Bitmapset  *inserted;		/* attribute numbers of the named table */
 	Oid			as_user;		/* through a view with this role's rights */
 	bool		view_check;		/* through a view with CHECK OPTION */
+	bool		blind;			/* who asks must not learn of other rows */
 } StatementInfo;
 
 extern void statement_info(Relation rel, Wrapper *wrapper, ResultRelInfo *rri, StatementInfo *info);

@@ -17,6 +17,7 @@
 #include "idflow.h"
 #include "notification.h"
 #include "task.h"
+#include "timeout.h"
 #include "vote.h"
 
 /* Columns of idflow.task. */
@@ -94,6 +95,11 @@ static StorePlan move_task = {
 static StorePlan update_quota = {
 	"UPDATE idflow.task SET quota = $2 WHERE id OPERATOR(pg_catalog.=) $1",
 	2, {INT8OID, JSONBOID}
+};
+
+static StorePlan unclaim_task = {
+	"UPDATE idflow.task SET claimed_by = NULL, claimed_at = NULL WHERE id OPERATOR(pg_catalog.=) $1",
+	1, {INT8OID}
 };
 
 static StorePlan void_votes = {
@@ -226,6 +232,8 @@ task_open(Request *req)
 	const char *source;
 	List	   *keys = candidate_rule_keys(req, activity, &source);
 	Jsonb	   *quota = vote_open(req, activity);
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz due_at = activity->has_deadline ? timeout_due(activity, now) : 0;
 	StoreRow	row;
 	ListCell   *lc;
 
@@ -238,7 +246,9 @@ task_open(Request *req)
 	row_set_text(&row, TK_ACTIVITY, activity->name);
 	row_set_text(&row, TK_ACTIVITY_STATE, request_full_state(req));
 	row_set_text(&row, TK_STATE, "open");
-	row_set(&row, TK_OPENED_AT, TimestampTzGetDatum(GetCurrentTimestamp()));
+	row_set(&row, TK_OPENED_AT, TimestampTzGetDatum(now));
+	if (due_at)
+		row_set(&row, TK_DUE_AT, TimestampTzGetDatum(due_at));
 	if (quota)
 		row_set(&row, TK_QUOTA, JsonbPGetDatum(quota));
 	store_insert(&task_table, &row);
@@ -252,7 +262,21 @@ task_open(Request *req)
 		row_set_text(&row, CA_SOURCE, source);
 		store_insert(&candidate_table, &row);
 	}
+	if (activity->has_deadline)
+		timeouts_set(req, activity, now);
 	record_candidates(req, activity, keys);
+}
+
+/* The votes on the open task count no more; they stay in the history. */
+static void
+supersede_votes(Request *req)
+{
+	Datum		values[2] = {Int64GetDatum(req->id), Int64GetDatum(req->task)};
+	UserSwitch	save;
+
+	store_begin(&save);
+	store_exec(&void_votes, values, NULL, false);
+	store_end(&save);
 }
 
 /*
@@ -262,19 +286,13 @@ task_open(Request *req)
 void
 task_ask_again(Request *req)
 {
-	Datum		values[2];
-	UserSwitch	save;
-
-	values[0] = Int64GetDatum(req->id);
-	values[1] = Int64GetDatum(req->task);
-	store_begin(&save);
-	store_exec(&void_votes, values, NULL, false);
-	store_end(&save);
+	supersede_votes(req);
 	task_candidates_again(req);
 }
 
 /*
- * task_candidates_again: find anew whom the open task asks.
+ * task_candidates_again: find anew whom the open task asks.  Those whom a
+ * Timeout has put in their place stay.
  */
 void
 task_candidates_again(Request *req)
@@ -285,6 +303,11 @@ task_candidates_again(Request *req)
 
 	if (strcmp(req->activity_state, activity->template->initial_state) != 0)
 		return;
+	if (activity->has_deadline && candidate_taken_over(req))
+	{
+		record_candidates(req, activity, task_asked_keys(req));
+		return;
+	}
 	keys = candidate_rule_keys(req, activity, &source);
 	drop_candidates(req->task, "Actor");
 	drop_candidates(req->task, "Requester");
@@ -335,6 +358,8 @@ task_close(Request *req, const char *outcome, Vote *vote)
 		return NULL;
 	if (vote)
 		task_store_vote(req, vote);
+	if (request_activity(req)->has_deadline)
+		timeouts_end(req);
 	tid = req->task_tid;
 	if (!store_fetch_again(&task_table, req->task, &row, &tid))
 		elog(ERROR, "task " INT64_FORMAT " is gone", req->task);
@@ -364,6 +389,8 @@ task_move(Request *req, const char *to_actor)
 	const char *source = "Refine";
 	List	   *keys;
 	List	   *added = NIL;
+	List	   *escalated = NIL;
+	bool		instead = false;
 
 	values[0] = Int64GetDatum(req->task);
 	values[1] = CStringGetTextDatum(request_full_state(req));
@@ -377,13 +404,18 @@ task_move(Request *req, const char *to_actor)
 	{
 		keys = candidate_rule_keys(req, activity, &source);
 		added = candidate_added_keys(req);
+		if (activity->has_deadline)
+			escalated = candidate_escalated_keys(req, &instead);
 		/* with them there is somebody, and the admins stay back */
-		if (added != NIL && strings_contain(keys, KEY_ADMIN))
+		if (instead || ((added != NIL || escalated != NIL) && strings_contain(keys, KEY_ADMIN)))
 			keys = NIL;
 	}
 	store_candidates(req, keys, source);
 	store_candidates(req, added, "Added");
-	record_candidates(req, activity, list_concat(keys, added));
+	store_candidates(req, escalated, instead ? SOURCE_TAKEN_OVER : SOURCE_TIMEOUT);
+	record_candidates(req, activity, list_concat(list_concat(keys, added), escalated));
+	if (to_actor == NULL && activity->has_deadline)
+		timeouts_resume(req);
 }
 
 /*
@@ -403,4 +435,35 @@ task_add_candidate(Request *req, const char *principal)
 	store_begin(&save);
 	store_exec(&delete_candidate, values, NULL, false);
 	store_end(&save);
+}
+
+/*
+ * task_escalate: others may act on the open task, beside those whom it asks or
+ * instead of them.  Then one vote of theirs is enough.
+ */
+void
+task_escalate(Request *req, List *keys, bool instead)
+{
+	Activity   *activity = request_activity(req);
+	Datum		values[2] = {Int64GetDatum(req->task), CStringGetTextDatum(KEY_ADMIN)};
+	UserSwitch	save;
+
+	/* whoever has claimed it has not decided it; now others may */
+	store_begin(&save);
+	store_exec(&unclaim_task, values, NULL, false);
+	if (!instead)
+		/* now there is somebody, and the admins step back */
+		store_exec(&delete_candidate, values, NULL, false);
+	store_end(&save);
+	if (instead)
+	{
+		drop_candidates(req->task, NULL);
+		if (activity->has_quota)
+		{
+			store_quota(req, NULL);
+			supersede_votes(req);
+		}
+	}
+	store_candidates(req, keys, instead ? SOURCE_TAKEN_OVER : SOURCE_TIMEOUT);
+	record_candidates(req, activity, task_asked_keys(req));
 }

@@ -21,9 +21,10 @@
 
 #include "campaign.h"
 #include "idflow.h"
+#include "retention.h"
 #include "schedule.h"
 #include "subxact.h"
-#include "timer.h"
+#include "timeout.h"
 
 PG_FUNCTION_INFO_V1(idflow_run_timers);
 
@@ -39,6 +40,9 @@ static const struct
 	{TIMER_EXPIRY, expiry_run},
 	{TIMER_START, start_run},
 	{TIMER_CAMPAIGN, campaign_run},
+	{TIMER_RETENTION, retention_run},
+	{TIMER_ERASURE, erasure_run},
+	{TIMER_TIMEOUT, timeout_run},
 };
 
 static StorePlan select_due = {

@@ -18,6 +18,7 @@
 #include "decide.h"
 #include "idflow.h"
 #include "reading.h"
+#include "retention.h"
 #include "schedule.h"
 #include "session.h"
 
@@ -30,12 +31,6 @@ PG_FUNCTION_INFO_V1(idflow_comment);
 PG_FUNCTION_INFO_V1(idflow_purge);
 PG_FUNCTION_INFO_V1(idflow_retry);
 PG_FUNCTION_INFO_V1(idflow_bypass);
-
-static StorePlan blank_images = {
-	"UPDATE idflow.change_data SET key = NULL, key_columns = NULL, old_image = NULL, old_columns = NULL,"
-	" new_image = NULL, new_columns = NULL, key_hash = NULL, salt = NULL, context = NULL WHERE request OPERATOR(pg_catalog.=) $1",
-	1, {INT8OID}
-};
 
 /*
  * refuse_applying: the table's triggers can't work on the request whose
@@ -271,26 +266,21 @@ idflow_comment(PG_FUNCTION_ARGS)
 }
 
 /*
- * idflow_purge: blank the images of a request that ended without a commit;
- * the digests in its events stay.
+ * idflow_purge: blank what a request that ended without a commit drafted and
+ * said; the digests in its events stay.
  */
 Datum
 idflow_purge(PG_FUNCTION_ARGS)
 {
 	int64		id = int64_argument(fcinfo, 0, "request");
 	Request    *req = load_own(id, "purge");
-	Datum		values[1] = {Int64GetDatum(id)};
-	UserSwitch	save;
 
 	if (strcmp(req->state, "aborted") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_WF_REQUEST_STATE),
 				 errmsg("request " INT64_FORMAT " is %s; only an aborted one can be purged", id, req->state)));
 	engine_move(req, "Purge", STATE_PURGED, NULL);
-	store_begin(&save);
-	store_exec(&blank_images, values, NULL, false);
-	store_end(&save);
-	req->title = NULL;
+	request_blank(req);
 	request_close(req, "purged");
 	return request_done(req);
 }

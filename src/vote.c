@@ -277,6 +277,13 @@ ballot_make(Request *req, Activity *activity, bool opening, List *admins)
 	{
 		add_electors(ballot, &size);
 		add_people(ballot, &size, people_of_keys(candidate_added_keys(req)), everything, everything);
+		if (activity->has_deadline)
+		{
+			bool		instead;
+
+			add_people(ballot, &size, people_of_keys(candidate_escalated_keys(req, &instead)),
+					   everything, everything);
+		}
 		add_people(ballot, &size, admins, everything, everything);
 	}
 	settle_voters(ballot, kept_out(req, activity));

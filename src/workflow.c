@@ -23,6 +23,7 @@
 #include "bundle.h"
 #include "homonym.h"
 #include "separation_review.h"
+#include "timeout.h"
 #include "vote.h"
 
 typedef struct WorkflowById
@@ -228,8 +229,6 @@ workflow_by_id(int64 id)
 		}
 	}
 	wf->nactivities = n;
-	for (int i = 0; i < n; i++)
-		wf->activities[i].has_quota = activity_has_quota(&wf->activities[i]);
 
 	rows = store_exec(&select_elements, values, NULL, false);
 	for (int i = 0; i < rows; i++)
@@ -249,6 +248,11 @@ workflow_by_id(int64 id)
 		MemoryContextSwitchTo(oldcxt);
 	}
 	store_end(&save);
+	for (int i = 0; i < n; i++)
+	{
+		wf->activities[i].has_quota = activity_has_quota(&wf->activities[i]);
+		wf->activities[i].has_deadline = activity_has_deadline(&wf->activities[i]);
+	}
 	oldcxt = MemoryContextSwitchTo(TopMemoryContext);
 	aspects_index(wf);
 	further_index(wf);

@@ -101,7 +101,8 @@ CREATE TABLE idflow.request (
 	expires_at      timestamptz,
 	effective_asked timestamptz,
 	expires_asked   timestamptz,
-	dated           boolean NOT NULL DEFAULT false		-- the dates stand, whatever the workflow says now
+	dated           boolean NOT NULL DEFAULT false,		-- the dates stand, whatever the workflow says now
+	apply_as_of     bigint			-- version whose ApplyAs requested_role is; null: the requester's own
 ) WITH (fillfactor = 80);	-- no index has a column that changes: updates stay in the page
 
 /* A layout names the columns that an image's values stand for. */

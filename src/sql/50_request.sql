@@ -36,7 +36,7 @@ COMMENT ON FUNCTION idflow.comment(bigint, text, jsonb) IS
 CREATE FUNCTION idflow.purge(request bigint) RETURNS text
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'idflow_purge';
 COMMENT ON FUNCTION idflow.purge(bigint) IS
-'Blanks the images and the title of an aborted request; the digests in its events stay. For its requester and idflow_admin. Errors: WF003, WF016 not aborted, 42501.';
+'Blanks the images, the title and the comments of an aborted request; the digests in its events stay. For its requester and idflow_admin. Errors: WF003, WF016 not aborted, 42501.';
 
 CREATE FUNCTION idflow.retry(request bigint) RETURNS text
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'idflow_retry';

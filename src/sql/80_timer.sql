@@ -20,7 +20,7 @@ CREATE INDEX timer_due ON idflow.timer (due_at, id) WHERE set_aside_at IS NULL;
 CREATE INDEX timer_request ON idflow.timer (request) WHERE request IS NOT NULL;
 COMMENT ON TABLE idflow.timer IS
 'What is to happen at a time, done by idflow.run_due(). What fails again and again is set aside, with its error.';
-COMMENT ON COLUMN idflow.timer.kind IS 'effective: apply the request; expiry: reverse it; start: look for rows whose date starts a request of the workflow name; campaign: end the one in data, or start the next one.';
+COMMENT ON COLUMN idflow.timer.kind IS 'effective: apply the request; expiry: reverse it; start: look for rows whose date starts a request of the workflow name; campaign: end the one in data, or start the next one; timeout: the Timeout of that number of the task''s activity, infinity while the task is refined; retention: blank what a request said; erasure: go on with that of idflow.erasure whose number is in name.';
 COMMENT ON COLUMN idflow.timer.attempts IS 'Tries that have failed since it was last done.';
 
 ALTER TABLE idflow.timer ENABLE ROW LEVEL SECURITY;

@@ -32,7 +32,7 @@ COMMENT ON COLUMN idflow.deputy.principal_role IS 'The database role of that nam
 CREATE FUNCTION idflow.add_deputy(principal text, deputy text, valid tstzrange, workflow text DEFAULT NULL) RETURNS bigint
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'idflow_add_deputy';
 COMMENT ON FUNCTION idflow.add_deputy(text, text, tstzrange, text) IS
-'Lets deputy act for principal, who keeps his right, while now is in valid; workflow: null for all. Everybody sets his own deputies, idflow_admin anybody''s. Returns its number. Errors: 22004, 22023 an empty range or oneself, 42501, WF001 no such workflow.';
+'Lets deputy act for principal, who keeps his right, while now is in valid: decide, settle conflicts, be notified; workflow: null for all. Everybody sets his own deputies, idflow_admin anybody''s. Returns its number. Errors: 22004, 22023 an empty range or oneself, 42501, WF001 no such workflow.';
 
 CREATE FUNCTION idflow.drop_deputy(id bigint) RETURNS void
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'idflow_drop_deputy';
@@ -42,7 +42,7 @@ COMMENT ON FUNCTION idflow.drop_deputy(bigint) IS
 CREATE FUNCTION idflow.override(request bigint, reason text, decision text DEFAULT 'Approve') RETURNS text
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'idflow_override';
 COMMENT ON FUNCTION idflow.override(bigint, text, text) IS
-'Break-glass: decides an open request in place of all whom it asks or would ask. decision: Approve, Decline or Abort. A scheduled request that is approved is written at once. Whoever was asked is told by idflow.notification. Returns the request''s state; a conflict stays one. For idflow_admin, who may not override his own request. Errors: 22023 no reason or no such decision, 42501, WF003, WF007 four eyes, WF016 closed or a draft, and those of the table.';
+'Break-glass: decides an open request in place of all whom it asks or would ask. decision: Approve, Decline or Abort. A scheduled request that is approved is written at once. Whoever was asked, and their deputies, are told by idflow.notification. Returns the request''s state; a conflict stays one. For idflow_admin, who may not override his own request. Errors: 22023 no reason or no such decision, 42501, WF003, WF007 four eyes, WF016 closed or a draft, and those of the table.';
 
 CREATE FUNCTION idflow.move_tasks(from_principal text, to_principal text, reason text) RETURNS int
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'idflow_move_tasks';
