@@ -31,7 +31,7 @@ BEGIN
 	RETURN result;
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-	RETURN concat_ws(' ', sqlstate || ':', sqlerrm || '.', nullif(detail, ''), nullif(hint, ''));
+	RETURN concat_ws(' ', sqlstate || ':', regexp_replace(sqlerrm, 'task \d+', 'task <n>') || '.', nullif(detail, ''), nullif(hint, ''));
 END$$;
 -- Four requests: an INSERT, an UPDATE of the column n and one of another, a
 -- DELETE.  Then the DDL, then they are approved in their order; at the end the
@@ -153,6 +153,62 @@ SELECT subject, regexp_replace(replace(detail, :'me', 'me'), '\d{4}-[-\d]+ [:\d]
 ROLLBACK;
 BEGIN; SELECT * FROM public.play('SELECT idflow.detach(''t_approval'', ''sc.t'', true)'); ROLLBACK;
 BEGIN; SELECT * FROM public.play('REVOKE ALL ON sc.t FROM sc_app'); ROLLBACK;
+-- The same with a table and statements of one's own.
+CREATE FUNCTION public.play_on(make text, dml text[], ddl text, target text DEFAULT 'sc.t') RETURNS TABLE (what text, result text) LANGUAGE plpgsql AS $$
+DECLARE r record; d text; n int := 0;
+BEGIN
+	EXECUTE make;
+	PERFORM public.gate('sc.t');
+	SET LOCAL SESSION AUTHORIZATION sc_app;
+	FOREACH d IN ARRAY dml LOOP EXECUTE d; END LOOP;
+	RESET SESSION AUTHORIZATION;
+	EXECUTE ddl;
+	FOR r IN SELECT t.id, c.operation FROM idflow.task t JOIN idflow.change_data c ON c.request = t.request ORDER BY t.id LOOP
+		SET LOCAL SESSION AUTHORIZATION sc_boss;
+		what := r.operation;
+		result := public.try(format('SELECT idflow.approve(%s)', r.id));
+		RETURN NEXT;
+		RESET SESSION AUTHORIZATION;
+	END LOOP;
+	IF to_regclass(target) IS NOT NULL THEN
+		what := target;
+		EXECUTE format('SELECT string_agg(t::text, '' '' ORDER BY t::text) FROM %s t', target) INTO result;
+		RETURN NEXT;
+	END IF;
+	FOR r IN SELECT id FROM idflow.request WHERE closed_at IS NULL ORDER BY id LOOP
+		SET LOCAL SESSION AUTHORIZATION sc_app;
+		what := 'withdraw';
+		result := public.try(format('SELECT idflow.withdraw(%s)', r.id));
+		RESET SESSION AUTHORIZATION;
+		RETURN NEXT;
+	END LOOP;
+END$$;
+-- ------------------------------------- domains and composite types of columns
+\set dom 'CREATE DOMAIN sc.d AS int; CREATE TYPE sc.p AS (a int, b text); CREATE TABLE sc.t (id int PRIMARY KEY, d sc.d, p sc.p, a sc.p[]); INSERT INTO sc.t VALUES (1, 1, (1,''x''), ARRAY[(1,''x'')::sc.p]), (2, 2, (2,''y''), NULL), (3, 3, NULL, NULL)'
+\set dmls '{"INSERT INTO sc.t VALUES (4, 40, (4,''z''), ARRAY[(4,''z'')::sc.p])","UPDATE sc.t SET d = 20 WHERE id = 2","UPDATE sc.t SET p = (9,''n'') WHERE id = 1","DELETE FROM sc.t WHERE id = 3"}'
+BEGIN; SELECT * FROM public.play_on(:'dom', :'dmls', 'ALTER DOMAIN sc.d ADD CHECK (VALUE < 10)'); ROLLBACK;
+-- the text of a composite value tells its attributes only by their order
+BEGIN; SELECT * FROM public.play_on(:'dom', :'dmls', 'ALTER TYPE sc.p ADD ATTRIBUTE c int'); ROLLBACK;
+BEGIN; SELECT * FROM public.play_on(:'dom', :'dmls', 'ALTER TYPE sc.p DROP ATTRIBUTE a'); ROLLBACK;
+BEGIN; SELECT * FROM public.play_on(:'dom', :'dmls', 'ALTER TYPE sc.p RENAME ATTRIBUTE a TO c'); ROLLBACK;
+BEGIN; SELECT * FROM public.play_on(:'dom', :'dmls', 'ALTER DOMAIN sc.d RENAME TO e'); ROLLBACK;
+BEGIN; SELECT * FROM public.play_on(:'dom', :'dmls', 'ALTER TYPE sc.p DROP ATTRIBUTE a, ADD ATTRIBUTE c text'); ROLLBACK;
+BEGIN; SELECT * FROM public.play_on(:'dom', :'dmls', 'ALTER TYPE sc.p DROP ATTRIBUTE a, ADD ATTRIBUTE c text; SET LOCAL SESSION AUTHORIZATION sc_app; INSERT INTO sc.t VALUES (7, 40, (4,''z''), ARRAY[(4,''z'')::sc.p]); RESET SESSION AUTHORIZATION'); ROLLBACK;
+-- ----------------------------------------------------------------- partitions
+\set part 'CREATE TABLE sc.t (id int PRIMARY KEY, n int) PARTITION BY RANGE (id); CREATE TABLE sc.t1 PARTITION OF sc.t FOR VALUES FROM (0) TO (10); CREATE TABLE sc.t2 PARTITION OF sc.t FOR VALUES FROM (10) TO (20); INSERT INTO sc.t VALUES (1, 1), (2, 2), (11, 11); GRANT ALL ON sc.t1, sc.t2 TO sc_app'
+\set pdml '{"INSERT INTO sc.t VALUES (3, 3)","INSERT INTO sc.t1 VALUES (4, 4)","UPDATE sc.t SET n = 20 WHERE id = 2","UPDATE sc.t SET id = 12 WHERE id = 1","DELETE FROM sc.t2 WHERE id = 11"}'
+BEGIN; SELECT * FROM public.play_on(:'part', :'pdml', 'ALTER TABLE sc.t DETACH PARTITION sc.t1'); ROLLBACK;
+BEGIN; SELECT * FROM public.play_on(:'part', :'pdml', 'DROP TABLE sc.t1'); ROLLBACK;
+BEGIN; SELECT * FROM public.play_on(:'part', :'pdml', 'ALTER TABLE sc.t DETACH PARTITION sc.t1; ALTER TABLE sc.t1 ADD CHECK (id < 10); CREATE TABLE sc.t3 (n int, x int, id int NOT NULL); ALTER TABLE sc.t3 DROP x; INSERT INTO sc.t3 SELECT n, id FROM sc.t1; ALTER TABLE sc.t ATTACH PARTITION sc.t3 FOR VALUES FROM (0) TO (10)'); ROLLBACK;
+-- ---------------------------------- generated columns, identity, rewrites, rules
+\set gen 'CREATE TABLE sc.t (id int PRIMARY KEY, n int NOT NULL, g int GENERATED ALWAYS AS (n * 2) STORED); INSERT INTO sc.t VALUES (1, 1), (2, 2)'
+\set gdml '{"INSERT INTO sc.t VALUES (3, 3)","UPDATE sc.t SET n = 20 WHERE id = 2","DELETE FROM sc.t WHERE id = 1"}'
+BEGIN; SELECT * FROM public.play_on(:'gen', :'gdml', 'ALTER TABLE sc.t ALTER g DROP EXPRESSION'); ROLLBACK;
+BEGIN; SELECT * FROM public.play_on(:'gen', :'gdml', 'ALTER TABLE sc.t DROP g'); ROLLBACK;
+BEGIN; SELECT * FROM public.play_on(:'gen', :'gdml', 'ALTER TABLE sc.t DROP g, ADD g int GENERATED ALWAYS AS (n * 3) STORED'); ROLLBACK;
+BEGIN; SELECT * FROM public.play_on(:'gen', :'gdml', 'ALTER TABLE sc.t ALTER n ADD GENERATED ALWAYS AS IDENTITY'); ROLLBACK;
+BEGIN; SELECT * FROM public.play_on(:'gen', :'gdml', 'ALTER TABLE sc.t REPLICA IDENTITY FULL; CLUSTER sc.t USING t_pkey'); ROLLBACK;
+BEGIN; SELECT * FROM public.play_on(:'gen', :'gdml', 'CREATE RULE r AS ON UPDATE TO sc.t DO INSTEAD NOTHING'); ROLLBACK;
 -- --------------------------------------------------------- extensions updated
 BEGIN; SELECT * FROM public.play('ALTER EXTENSION idflow UPDATE'); ROLLBACK;
 

@@ -36,6 +36,7 @@ struct LayoutBinding
 	Oid			relid;			/* the table; invalid: look again */
 	AttrNumber *attnums;		/* by position; 0 where there is no such column */
 	BoundInput *inputs;			/* by position */
+	List	   *row_types;		/* relations of the columns' composite types */
 	struct LayoutBinding *next;
 };
 
@@ -54,7 +55,8 @@ layout_unbind(Oid relid)
 {
 	changes_seen++;
 	for (LayoutBinding *binding = bindings; binding; binding = binding->next)
-		if (!OidIsValid(relid) || binding->relid == relid)
+		if (!OidIsValid(relid) || binding->relid == relid ||
+			list_member_oid(binding->row_types, relid))
 			binding->relid = InvalidOid;
 }
 
@@ -110,6 +112,17 @@ find_attnum(Layout *layout, Relation rel, int position, bool missing_ok)
 			problem = psprintf("was of type %s and is of type %s", type, now);
 		pfree(now);
 	}
+	if (problem == NULL && layout->output == NULL && layout->type_oids != NULL &&
+		layout->shapes != NULL && layout->shapes[position - 1] != NULL)
+	{
+		List	   *row_types = NIL;
+		char	   *now = type_shape(att->atttypid, &row_types);
+
+		/* its text has the attributes by their order only */
+		if (now == NULL || strcmp(now, layout->shapes[position - 1]) != 0)
+			problem = psprintf("is of type %s, whose attributes have changed",
+							   format_type_be_qualified(att->atttypid));
+	}
 	if (problem == NULL)
 		return attnum;
 	if (missing_ok)
@@ -152,6 +165,8 @@ is_bound(Layout *layout, Relation rel)
 	static bool callbacks_registered = false;
 	LayoutBinding *binding = layout->binding;
 	uint32		seen = changes_seen;
+	List	   *row_types = NIL;
+	MemoryContext oldcxt;
 
 	if (binding && binding->relid == RelationGetRelid(rel))
 		return true;
@@ -181,8 +196,18 @@ is_bound(Layout *layout, Relation rel)
 
 		binding->attnums[p - 1] = attnum;
 		if (attnum != 0)
-			bind_input(&binding->inputs[p - 1], TupleDescAttr(RelationGetDescr(rel), attnum - 1));
+		{
+			Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attnum - 1);
+
+			(void) type_shape(att->atttypid, &row_types);
+			bind_input(&binding->inputs[p - 1], att);
+		}
 	}
+	oldcxt = MemoryContextSwitchTo(TopMemoryContext);
+	list_free(binding->row_types);
+	binding->row_types = NIL;
+	binding->row_types = list_copy(row_types);
+	MemoryContextSwitchTo(oldcxt);
 	if (seen != changes_seen)
 		return false;
 	binding->relid = RelationGetRelid(rel);

@@ -18,6 +18,7 @@
 #include "reading.h"
 #include "session.h"
 
+PG_FUNCTION_INFO_V1(idflow_guard_open_requests);
 PG_FUNCTION_INFO_V1(idflow_guard_end_requests);
 
 int			setting_on_drop = ON_DROP_AUTO;
@@ -58,7 +59,7 @@ end_request(int64 id, const char *table, const char *actor)
 		ereport(ERROR,
 				(errcode(ERRCODE_WF_OPEN_REQUESTS),
 				 errmsg("cannot drop table %s because request " INT64_FORMAT " is being decided", table, id),
-				 errhint("Try again.")));
+				 errhint("Try again in a new transaction.")));
 	req = load_request(id);
 	if (request_is_closed(req))
 		return;
@@ -74,6 +75,23 @@ end_request(int64 id, const char *table, const char *actor)
 		collect_into(0);
 	request_close(req, "terminated");
 	request_write(req);
+}
+
+/*
+ * idflow.guard_open_requests(relation oid) RETURNS bigint: how many open
+ * requests there are on a table, whatever the transaction's snapshot shows.
+ */
+Datum
+idflow_guard_open_requests(PG_FUNCTION_ARGS)
+{
+	Datum		values[1] = {ObjectIdGetDatum(PG_GETARG_OID(0))};
+	UserSwitch	save;
+	int			n;
+
+	store_begin(&save);
+	n = store_exec_latest(&open_requests, values);
+	store_end(&save);
+	PG_RETURN_INT64(n);
 }
 
 /*

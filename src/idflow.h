@@ -248,6 +248,8 @@ typedef struct Layout
 	char	  **types;
 	Oid		   *type_oids;		/* and their modifiers; NULL if not known, or */
 	int32	   *typmods;		/* made in another database */
+	char	  **shapes;			/* likewise, see type_shape() */
+	List	   *row_types;		/* relations of the shapes; layout_of() only */
 	FmgrInfo   *output;			/* output functions; layout_current() only */
 	bool		special;		/* has types whose text depends on more settings */
 	bool		lasting;		/* lives as long as the session */
@@ -255,6 +257,7 @@ typedef struct Layout
 } Layout;
 
 extern Layout *layout_of(Relation rel);
+extern char *type_shape(Oid type, List **row_types);
 extern Layout *layout_current(Relation rel);
 extern Layout *layout_by_id(int64 id);
 extern void layout_forget_uncommitted(void);

@@ -19,6 +19,7 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/typcache.h"
 
 #include "idflow.h"
 
@@ -55,7 +56,8 @@ layout_relcache_callback(Datum arg, Oid relid)
 
 	hash_seq_init(&status, current_layouts);
 	while ((current = hash_seq_search(&status)) != NULL)
-		if (!OidIsValid(relid) || current->relid == relid)
+		if (!OidIsValid(relid) || current->relid == relid ||
+			(current->layout && list_member_oid(current->layout->row_types, relid)))
 			current->valid = false;
 	hash_seq_init(&status, layouts_by_id);
 	while ((stored = hash_seq_search(&status)) != NULL)
@@ -95,21 +97,23 @@ static StorePlan layout_find = {
 	" AND made_in OPERATOR(pg_catalog.=) $7"
 	" AND columns OPERATOR(pg_catalog.=) $3 AND attnums OPERATOR(pg_catalog.=) $4"
 	" AND types OPERATOR(pg_catalog.=) $5"
-	" AND type_oids OPERATOR(pg_catalog.=) $8"
+	" AND type_oids OPERATOR(pg_catalog.=) $8 AND shapes OPERATOR(pg_catalog.=) $10"
 	" ORDER BY id LIMIT 1",
-	9, {REGCLASSOID, OIDOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID, TEXTOID, TEXTOID,
-	OIDARRAYOID, INT4ARRAYOID}
+	10, {REGCLASSOID, OIDOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID, TEXTOID, TEXTOID,
+	OIDARRAYOID, INT4ARRAYOID, TEXTARRAYOID}
 };
 
 static StorePlan layout_insert = {
 	"INSERT INTO idflow.layout (target, relid, columns, attnums, types, target_name, made_in,"
-	" type_oids, typmods) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
-	9, {REGCLASSOID, OIDOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID, TEXTOID, TEXTOID,
-	OIDARRAYOID, INT4ARRAYOID}
+	" type_oids, typmods, shapes)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id",
+	10, {REGCLASSOID, OIDOID, TEXTARRAYOID, INT2ARRAYOID, TEXTARRAYOID, TEXTOID, TEXTOID,
+	OIDARRAYOID, INT4ARRAYOID, TEXTARRAYOID}
 };
 
 static StorePlan layout_select = {
-	"SELECT target, relid, columns, attnums, types, made_in, type_oids, typmods FROM idflow.layout"
+	"SELECT target, relid, columns, attnums, types, made_in, type_oids, typmods, shapes"
+	" FROM idflow.layout"
 	" WHERE id OPERATOR(pg_catalog.=) $1",
 	1, {INT8OID}
 };
@@ -158,6 +162,50 @@ type_is_plain(const char *type)
 }
 
 /*
+ * type_shape: what the text of a composite type, or of an array of or a domain
+ * over one, tells only by its order: the numbers and types of the attributes.
+ * NULL of other types.  The relations behind it are added to row_types.
+ */
+char *
+type_shape(Oid type, List **row_types)
+{
+	StringInfoData buf;
+	TupleDesc	desc;
+	Oid			relid;
+
+	check_stack_depth();
+	for (;;)
+	{
+		Oid			element = get_element_type(type = getBaseType(type));
+
+		if (!OidIsValid(element))
+			break;
+		type = element;
+	}
+	relid = get_typ_typrelid(type);
+	if (!OidIsValid(relid))
+		return NULL;
+	*row_types = list_append_unique_oid(*row_types, relid);
+	initStringInfo(&buf);
+	desc = lookup_rowtype_tupdesc(type, -1);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		char	   *shape;
+
+		if (att->attisdropped)
+			continue;
+		shape = type_shape(att->atttypid, row_types);
+		appendStringInfo(&buf, "%s%d %u %d", buf.len > 0 ? ", " : "", att->attnum,
+						 att->atttypid, att->atttypmod);
+		if (shape)
+			appendStringInfo(&buf, " (%s)", shape);
+	}
+	ReleaseTupleDesc(desc);
+	return buf.data;
+}
+
+/*
  * layout_of: the layout of a relation as it is now, without an id, in the
  * current memory context.  Virtual generated columns have no value of their
  * own and are left out.
@@ -174,6 +222,7 @@ layout_of(Relation rel)
 	layout->attnums = palloc(desc->natts * sizeof(int16));
 	layout->type_oids = palloc(desc->natts * sizeof(Oid));
 	layout->typmods = palloc(desc->natts * sizeof(int32));
+	layout->shapes = palloc(desc->natts * sizeof(char *));
 	layout->output = palloc0(desc->natts * sizeof(FmgrInfo));
 	for (int i = 0; i < desc->natts; i++)
 	{
@@ -190,6 +239,7 @@ layout_of(Relation rel)
 		layout->attnums[n] = att->attnum;
 		layout->type_oids[n] = att->atttypid;
 		layout->typmods[n] = att->atttypmod;
+		layout->shapes[n] = type_shape(att->atttypid, &layout->row_types);
 		getTypeOutputInfo(att->atttypid, &output, &varlena);
 		fmgr_info_cxt(output, &layout->output[n], CurrentMemoryContext);
 		layout->special |= !type_is_plain(layout->types[n]);
@@ -199,15 +249,23 @@ layout_of(Relation rel)
 }
 
 static bool
+same_shape(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool
 layout_same(Layout *a, Layout *b)
 {
 	if (a->relid != b->relid || a->target != b->target || a->ncolumns != b->ncolumns ||
-		(a->type_oids == NULL) != (b->type_oids == NULL))
+		(a->type_oids == NULL) != (b->type_oids == NULL) ||
+		(a->shapes == NULL) != (b->shapes == NULL))
 		return false;
 	for (int i = 0; i < a->ncolumns; i++)
 		if (a->attnums[i] != b->attnums[i] ||
 			strcmp(a->names[i], b->names[i]) != 0 || strcmp(a->types[i], b->types[i]) != 0 ||
-			(a->type_oids && a->type_oids[i] != b->type_oids[i]))
+			(a->type_oids && a->type_oids[i] != b->type_oids[i]) ||
+			(a->shapes && !same_shape(a->shapes[i], b->shapes[i])))
 			return false;
 	return true;
 }
@@ -239,6 +297,23 @@ number_array(HeapTuple row, int column, int n)
 	return numbers;
 }
 
+/* The same of strings and nulls. */
+static char **
+text_array(HeapTuple row, int column, int n)
+{
+	bool		isnull;
+	Datum		array = spi_datum(row, column, &isnull);
+	List	   *strings = isnull ? NIL : text_array_list(array);
+	char	  **result;
+
+	if (isnull || list_length(strings) != n)
+		return NULL;
+	result = palloc(Max(n, 1) * sizeof(char *));
+	for (int i = 0; i < n; i++)
+		result[i] = list_nth(strings, i);
+	return result;
+}
+
 /*
  * layout_current: the stored layout that describes a relation as it is now,
  * made if there is none.  Lives as long as the session.
@@ -252,7 +327,7 @@ layout_current(Relation rel)
 	Layout	   *layout;
 	MemoryContext oldcxt;
 	UserSwitch	save;
-	Datum		values[9];
+	Datum		values[10];
 	char	   *nsp;
 	bool		inserted;
 
@@ -292,6 +367,7 @@ layout_current(Relation rel)
 	values[6] = CStringGetTextDatum(this_database());
 	values[7] = number_array_datum(OIDOID, layout->type_oids, layout->ncolumns);
 	values[8] = number_array_datum(INT4OID, layout->typmods, layout->ncolumns);
+	values[9] = text_array_datum(string_list(layout->shapes, layout->ncolumns));
 
 	store_begin(&save);
 	inserted = (store_exec(&layout_find, values, NULL, false) == 0);
@@ -350,6 +426,7 @@ layout_from_row(int64 id, HeapTuple row)
 	{
 		layout->type_oids = number_array(row, 7, layout->ncolumns);
 		layout->typmods = number_array(row, 8, layout->ncolumns);
+		layout->shapes = text_array(row, 9, layout->ncolumns);
 	}
 	return layout;
 }

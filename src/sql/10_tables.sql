@@ -125,7 +125,8 @@ CREATE TABLE idflow.layout (
 	attnums      smallint[] NOT NULL,
 	types        text[] NOT NULL,
 	type_oids    oid[],			-- what the types were, whatever they are called by now
-	typmods      int[]
+	typmods      int[],
+	shapes       text[]			-- of composite types the attributes' numbers and types, else null
 );
 
 /*

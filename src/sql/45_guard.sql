@@ -423,6 +423,13 @@ $$;
 COMMENT ON FUNCTION idflow.guard_end() IS
 'Event trigger: refuses DDL that would open a gate (WF011) unless an idflow_admin does it, and follows renames.';
 
+CREATE FUNCTION idflow.guard_open_requests(relation oid) RETURNS bigint
+	AS 'MODULE_PATHNAME', 'idflow_guard_open_requests'
+	LANGUAGE C STRICT;
+REVOKE EXECUTE ON FUNCTION idflow.guard_open_requests(oid) FROM PUBLIC;
+COMMENT ON FUNCTION idflow.guard_open_requests(oid) IS
+'How many open requests there are on a table, whatever the transaction''s snapshot shows. For the event trigger only.';
+
 /*
  * What a command has dropped: gates whose tables are still there, and open
  * requests on tables that are not.
@@ -446,6 +453,17 @@ BEGIN
 			   OR EXISTS (SELECT FROM idflow.gate_trigger g
 						  WHERE g.function = 'gate'
 							AND g.tgrelid = to_regclass(format('%I.%I', d.address_names[1], d.address_names[2]))));
+
+	/* an old snapshot does not show the last drafts */
+	IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+		RETURN QUERY
+			SELECT d.objid, d.object_identity, NULL::text, o.n
+			FROM pg_event_trigger_dropped_objects() d
+			CROSS JOIN LATERAL idflow.guard_open_requests(d.objid) o (n)
+			WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0 AND d.object_type IN ('table', 'foreign table')
+			  AND NOT d.is_temporary AND o.n > 0;
+		RETURN;
+	END IF;
 
 	RETURN QUERY
 		SELECT d.objid, d.object_identity, NULL::text, count(DISTINCT c.request)
@@ -506,14 +524,7 @@ BEGIN
 					  DETAIL = 'Changes to the table need approval.',
 					  HINT = 'An idflow_admin who owns the table can call idflow.detach(workflow, table).';
 		ELSIF on_drop = 'end' OR (on_drop = 'auto' AND idflow.guard_admin()) THEN
-			BEGIN
-				PERFORM idflow.guard_end_requests(f.relation, f.relation_name);
-			EXCEPTION WHEN undefined_file THEN
-				/* the library is missing; an admin's DDL goes on */
-				IF NOT idflow.guard_admin() THEN
-					RAISE;
-				END IF;
-			END;
+			PERFORM idflow.guard_end_requests(f.relation, f.relation_name);
 		ELSE
 			RAISE EXCEPTION 'cannot drop table % because requests for it are open', f.relation_name
 				USING ERRCODE = 'WF015',
