@@ -3,7 +3,9 @@
 # statement has the same outcome, count and returned rows, and the tables are
 # the same in the end.
 #
-# IDFLOW_PROPERTY_SEED repeats a run, IDFLOW_PROPERTY_STATEMENTS says how many.
+# The seed is always the same here, so that a failure is one of the change at
+# hand: IDFLOW_PROPERTY_SEED is another, IDFLOW_PROPERTY_STATEMENTS says how many
+# statements. tools/property.sh goes through many seeds.
 use strict;
 use warnings;
 
@@ -14,7 +16,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $seed = $ENV{IDFLOW_PROPERTY_SEED} || int(rand(2**31));
+my $seed = $ENV{IDFLOW_PROPERTY_SEED} || 1;
 my $statements = $ENV{IDFLOW_PROPERTY_STATEMENTS} || 20_000;
 my $sessions = 3;
 my $rounds = int($statements / 5000) || 1;
