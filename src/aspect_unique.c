@@ -200,18 +200,13 @@ static bool
 is_drafted(Request *req, Change *change, Oid relid, const char *column, const char *value)
 {
 	Datum		values[5];
-	UserSwitch	save;
-	bool		found;
 
 	values[0] = ObjectIdGetDatum(relid);
 	values[1] = Int64GetDatum(req->id);
 	values[2] = Int32GetDatum(change->seq);
 	values[3] = CStringGetTextDatum(column);
 	values[4] = CStringGetTextDatum(value);
-	store_begin(&save);
-	found = store_exec(&drafted_plan, values, NULL, false) > 0;
-	store_end(&save);
-	return found;
+	return store_finds(&drafted_plan, values, false);
 }
 
 /* Does a column keep former values, and is the value among them? */

@@ -92,13 +92,8 @@ static void
 require_gate(Campaign *campaign, Relation rel)
 {
 	Datum		values[2] = {CStringGetTextDatum(campaign->workflow), ObjectIdGetDatum(RelationGetRelid(rel))};
-	UserSwitch	save;
-	bool		found;
 
-	store_begin(&save);
-	found = store_exec(&select_gate, values, NULL, true) > 0;
-	store_end(&save);
-	if (!found)
+	if (!store_finds(&select_gate, values, true))
 		ereport(ERROR,
 				(errcode(ERRCODE_WF_CAMPAIGN),
 				 errmsg("workflow \"%s\" has no gate on DELETE on table \"%s\"",

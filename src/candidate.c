@@ -244,13 +244,8 @@ bool
 candidate_taken_over(Request *req)
 {
 	Datum		values[1] = {Int64GetDatum(req->task)};
-	UserSwitch	save;
-	bool		result;
 
-	store_begin(&save);
-	result = store_exec(&select_taken_over, values, NULL, false) > 0;
-	store_end(&save);
-	return result;
+	return store_finds(&select_taken_over, values, false);
 }
 
 /*

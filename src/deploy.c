@@ -46,6 +46,22 @@ static void check_attached(const char *name);
 static void refuse_old_snapshot(const char *name);
 static HeapTuple same_newest_version(WorkflowDefinition *workflow);
 
+/* The value of an attribute that has no field of its own; NULL: not given. */
+static const char *
+option_value(List *options, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, options)
+	{
+		DefinitionOption *option = (DefinitionOption *) lfirst(lc);
+
+		if (strcmp(option->name, name) == 0)
+			return option->value;
+	}
+	return NULL;
+}
+
 /*
  * Warn where a ContinueWith leads to a workflow, or an activity of one, that
  * is neither in the definition nor deployed.  It may come later: it is looked
@@ -55,16 +71,15 @@ static void
 check_called(Definition *def, ActivityDefinition *activity)
 {
 	ListCell   *lc;
-	char	   *name = NULL;
+	const char *called = option_value(activity->options, "ArgumentCalledWorkflow");
+	char	   *name;
 	char	   *colon;
 	bool		found = false;
 	bool		found_activity = false;
 
-	foreach(lc, activity->options)
-		if (strcmp(((DefinitionOption *) lfirst(lc))->name, "ArgumentCalledWorkflow") == 0)
-			name = pstrdup(((DefinitionOption *) lfirst(lc))->value);
-	if (name == NULL)
+	if (called == NULL)
 		return;
+	name = pstrdup(called);
 	colon = strchr(name, ':');
 	if (colon)
 		*colon = '\0';
@@ -108,16 +123,11 @@ check_calendar(Definition *def, int line, const char *element, const char *name)
 		1, {TEXTOID}
 	};
 	Datum		values[1];
-	UserSwitch	save;
-	bool		found;
 
 	if (name == NULL)
 		return;
 	values[0] = CStringGetTextDatum(name);
-	store_begin(&save);
-	found = store_exec(&plan, values, NULL, false) > 0;
-	store_end(&save);
-	if (!found)
+	if (!store_finds(&plan, values, false))
 		definition_warning(def, line, element,
 						   "Insert it into idflow.calendar before a request comes there: without it the request fails.",
 						   "calendar \"%s\" does not exist", name);
@@ -128,13 +138,7 @@ check_calendars(Definition *def, ActivityDefinition *activity)
 {
 	ListCell   *lc;
 
-	foreach(lc, activity->options)
-	{
-		DefinitionOption *option = (DefinitionOption *) lfirst(lc);
-
-		if (strcmp(option->name, "Calendar") == 0)
-			check_calendar(def, activity->line, "Activity", option->value);
-	}
+	check_calendar(def, activity->line, "Activity", option_value(activity->options, "Calendar"));
 	foreach(lc, activity->elements)
 	{
 		DefinitionElement *element = (DefinitionElement *) lfirst(lc);
@@ -434,7 +438,7 @@ deploy_workflow(WorkflowDefinition *workflow, const char *deployer,
 	bytea	   *digest;
 	bool		isnull;
 	int64		id;
-	ListCell   *lc;
+	const char *apply_as;
 
 	refuse_old_snapshot(workflow->name);
 	row = same_newest_version(workflow);
@@ -444,9 +448,9 @@ deploy_workflow(WorkflowDefinition *workflow, const char *deployer,
 		return;
 	}
 
-	foreach(lc, workflow->options)
-		if (strcmp(((DefinitionOption *) lfirst(lc))->name, "ApplyAs") == 0)
-			apply_as_deployable(((DefinitionOption *) lfirst(lc))->value, workflow->name, deployer);
+	apply_as = option_value(workflow->options, "ApplyAs");
+	if (apply_as)
+		apply_as_deployable(apply_as, workflow->name, deployer);
 
 	digest = palloc(VARHDRSZ + DEFINITION_DIGEST_LENGTH);
 	SET_VARSIZE(digest, VARHDRSZ + DEFINITION_DIGEST_LENGTH);

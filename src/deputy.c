@@ -403,6 +403,18 @@ idflow_deputy_keys(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(text_array_datum(deputy_keys(actor_lookup(&is_explicit))));
 }
 
+/* Does a person have one of a task's candidate keys? */
+static bool
+has_key(const char *principal, List *keys)
+{
+	ListCell   *lc;
+
+	foreach(lc, actor_keys(principal))
+		if (strings_contain(keys, lfirst(lc)))
+			return true;
+	return false;
+}
+
 /*
  * idflow.stands_in_for(task keys, workflow, barred): for whom of a task's
  * candidates the present actor stands in; null for none.
@@ -416,7 +428,6 @@ idflow_stands_in_for(PG_FUNCTION_ARGS)
 	bool		is_explicit;
 	const char *actor = actor_lookup(&is_explicit);
 	ListCell   *lc;
-	ListCell   *lk;
 
 	if (strings_contain(barred, actor))
 		PG_RETURN_NULL();
@@ -424,23 +435,10 @@ idflow_stands_in_for(PG_FUNCTION_ARGS)
 	{
 		StandIn    *for_whom = (StandIn *) lfirst(lc);
 
-		foreach(lk, actor_keys(for_whom->principal))
-			if (strings_contain(keys, lfirst(lk)))
-				PG_RETURN_TEXT_P(cstring_to_text(for_whom->principal));
+		if (has_key(for_whom->principal, keys))
+			PG_RETURN_TEXT_P(cstring_to_text(for_whom->principal));
 	}
 	PG_RETURN_NULL();
-}
-
-/* Does a person have one of a task's candidate keys? */
-static bool
-has_key(const char *principal, List *keys)
-{
-	ListCell   *lc;
-
-	foreach(lc, actor_keys(principal))
-		if (strings_contain(keys, lfirst(lc)))
-			return true;
-	return false;
 }
 
 /*

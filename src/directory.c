@@ -147,7 +147,6 @@ directory_holds(const char *principal, const char *profile)
 		2, {TEXTOID, TEXTOID}
 	};
 	Datum		values[2];
-	UserSwitch	save;
 	bool		holds = false;
 
 	if (directory_is_set())
@@ -160,11 +159,8 @@ directory_holds(const char *principal, const char *profile)
 		return true;
 	values[0] = CStringGetTextDatum(profile);
 	values[1] = CStringGetTextDatum(principal);
-	store_begin(&save);
 	/* not as of the statement's start: it may have waited for a lock since */
-	holds = store_exec(&plan, values, NULL, false) > 0;
-	store_end(&save);
-	return holds;
+	return store_finds(&plan, values, false);
 }
 
 /* The profiles that the principal holds, in the current memory context. */

@@ -34,28 +34,17 @@ static StorePlan open_requests = {
 	1, {OIDOID}
 };
 
-/*
- * Whoever decides has locked the request and may wait for the table, which the
- * command has locked: so nobody waits for the request here.
- */
-static StorePlan lock_request = {
-	"SELECT FROM idflow.request WHERE id OPERATOR(pg_catalog.=) $1 FOR UPDATE SKIP LOCKED",
-	1, {INT8OID}
-};
-
 static void
 end_request(int64 id, const char *table, const char *actor)
 {
-	Datum		values[1] = {Int64GetDatum(id)};
-	UserSwitch	save;
 	Request    *req;
 	Event	   *event;
-	int			n;
 
-	store_begin(&save);
-	n = store_exec(&lock_request, values, NULL, false);
-	store_end(&save);
-	if (n == 0)
+	/*
+	 * Whoever decides has locked the request and may wait for the table, which
+	 * the command has locked: so nobody waits for the request here.
+	 */
+	if (!request_try_lock(id))
 		ereport(ERROR,
 				(errcode(ERRCODE_WF_OPEN_REQUESTS),
 				 errmsg("cannot drop table %s because request " INT64_FORMAT " is being decided", table, id),

@@ -110,21 +110,19 @@ idflow_with_pseudonym(PG_FUNCTION_ARGS)
 /* $1 the name, $2 the pseudonym; $3 and $4 the name's candidate key and the pseudonym's. */
 static StorePlan forget_people[] = {
 	{"DELETE FROM idflow.deputy WHERE $1 OPERATOR(pg_catalog.=) ANY (ARRAY[principal, deputy])"
-	" AND (pg_catalog.upper_inf(valid) OR pg_catalog.upper(valid) OPERATOR(pg_catalog.>) pg_catalog.now())"
-	" AND $2 IS NOT NULL AND $3 IS NOT NULL AND $4 IS NOT NULL",
+	" AND (pg_catalog.upper_inf(valid) OR pg_catalog.upper(valid) OPERATOR(pg_catalog.>) pg_catalog.now())",
 	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}},
 	{"UPDATE idflow.deputy SET principal = CASE WHEN principal OPERATOR(pg_catalog.=) $1 THEN $2 ELSE principal END,"
 	" deputy = CASE WHEN deputy OPERATOR(pg_catalog.=) $1 THEN $2 ELSE deputy END,"
 	" made_by = CASE WHEN made_by OPERATOR(pg_catalog.=) $1 THEN $2 ELSE made_by END"
-	" WHERE $1 OPERATOR(pg_catalog.=) ANY (ARRAY[principal, deputy, made_by]) AND $3 IS NOT NULL AND $4 IS NOT NULL",
+	" WHERE $1 OPERATOR(pg_catalog.=) ANY (ARRAY[principal, deputy, made_by])",
 	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}},
-	{"DELETE FROM idflow.profile_member WHERE principal OPERATOR(pg_catalog.=) $1"
-	" AND $2 IS NOT NULL AND $3 IS NOT NULL AND $4 IS NOT NULL",
+	{"DELETE FROM idflow.profile_member WHERE principal OPERATOR(pg_catalog.=) $1",
 	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}},
 	{"UPDATE idflow.campaign SET starter = CASE WHEN starter OPERATOR(pg_catalog.=) $1 THEN $2 ELSE starter END,"
 	" role = CASE WHEN role OPERATOR(pg_catalog.=) $1::pg_catalog.name THEN $2::pg_catalog.name ELSE role END,"
 	" ended_by = CASE WHEN ended_by OPERATOR(pg_catalog.=) $1 THEN $2 ELSE ended_by END"
-	" WHERE $1 OPERATOR(pg_catalog.=) ANY (ARRAY[starter, role::pg_catalog.text, ended_by]) AND $3 IS NOT NULL AND $4 IS NOT NULL",
+	" WHERE $1 OPERATOR(pg_catalog.=) ANY (ARRAY[starter, role::pg_catalog.text, ended_by])",
 	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}},
 	{"UPDATE idflow.campaign_item SET reviewers = pg_catalog.array_replace(reviewers, $3, $4),"
 	" asked = pg_catalog.array_replace(asked, $3, $4),"
@@ -141,10 +139,10 @@ static StorePlan forget_people[] = {
 	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}},
 	{"UPDATE idflow.gate_off SET actor = CASE WHEN actor OPERATOR(pg_catalog.=) $1 THEN $2 ELSE actor END,"
 	" role = CASE WHEN role OPERATOR(pg_catalog.=) $1::pg_catalog.name THEN $2::pg_catalog.name ELSE role END"
-	" WHERE $1 OPERATOR(pg_catalog.=) ANY (ARRAY[actor, role::pg_catalog.text]) AND $3 IS NOT NULL AND $4 IS NOT NULL",
+	" WHERE $1 OPERATOR(pg_catalog.=) ANY (ARRAY[actor, role::pg_catalog.text])",
 	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}},
 	{"UPDATE idflow.erasure SET asked_by = $2"
-	" WHERE asked_by OPERATOR(pg_catalog.=) $1 AND $3 IS NOT NULL AND $4 IS NOT NULL",
+	" WHERE asked_by OPERATOR(pg_catalog.=) $1",
 	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}},
 };
 

@@ -107,6 +107,7 @@ extern void restore_pinned(const UserSwitch *save, int nest);
  */
 extern void store_begin(UserSwitch *save);
 extern int	store_exec(StorePlan *plan, Datum *values, const char *nulls, bool read_only);
+extern bool store_finds(StorePlan *plan, Datum *values, bool read_only);
 extern int	store_exec_latest(StorePlan *plan, Datum *values);
 extern void store_end(const UserSwitch *save);
 
@@ -416,6 +417,7 @@ typedef struct Request
 /* request.c */
 extern Request *request_create(const char *actor);
 extern Request *request_load(int64 id);
+extern bool request_try_lock(int64 id);
 extern Request *request_read(int64 id);
 extern Request *request_load_by_task(int64 task);
 extern void request_write(Request *req);

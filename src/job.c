@@ -147,7 +147,6 @@ invoke_script_run(Request *req, Aspect *aspect, Change *change)
 static bool
 is_provisioned(void)
 {
-	UserSwitch	save;
 	bool		any;
 
 	if (!OidIsValid(provisioning_relid))
@@ -156,9 +155,7 @@ is_provisioned(void)
 		return any_provisioning;
 	provisioning_relid = extension_relid("provisioning");
 	provisioning_known = true;
-	store_begin(&save);
-	any = store_exec(&select_provisioning, NULL, NULL, false) > 0;
-	store_end(&save);
+	any = store_finds(&select_provisioning, NULL, false);
 
 	/* kept unless the query itself brought news */
 	any_provisioning = any;

@@ -367,12 +367,12 @@ tell(Request *req, const char *principal, const char *aspect, int number, const 
 
 /*
  * notify_told: tell people, by their candidate keys, of a request, whatever
- * aspects say.  aspect is what sends it, except is left out.  texts may have
- * a body for each language: Message_L1 and so on.
+ * aspects say.  aspect is what sends it; texts may have a body for each
+ * language: Message_L1 and so on.
  */
 void
-notify_told(Request *req, List *keys, const char *aspect, const char *except,
-			const char *subject, const char *body, const DefinitionElement *texts)
+notify_told(Request *req, List *keys, const char *aspect, const char *subject,
+			const char *body, const DefinitionElement *texts)
 {
 	ListCell   *lc;
 
@@ -380,10 +380,9 @@ notify_told(Request *req, List *keys, const char *aspect, const char *except,
 	{
 		const char *principal = lfirst(lc);
 		int			number = language_number(principal);
-		const char *text = texts ? numbered_text(texts, "Message", number) : NULL;
+		const char *text = numbered_text(texts, "Message", number);
 
-		if (except == NULL || strcmp(principal, except) != 0)
-			tell(req, principal, aspect, number, subject, text ? text : body);
+		tell(req, principal, aspect, number, subject, text ? text : body);
 	}
 }
 

@@ -298,17 +298,12 @@ refuse_temporary_objects(void)
 	Oid			temp;
 	Oid			temp_toast;
 	Datum		values[1];
-	UserSwitch	save;
-	bool		found;
 
 	GetTempNamespaceState(&temp, &temp_toast);
 	if (!OidIsValid(temp))
 		return;
 	values[0] = ObjectIdGetDatum(temp);
-	store_begin(&save);
-	found = store_exec(&plan, values, NULL, true) > 0;
-	store_end(&save);
-	if (found)
+	if (store_finds(&plan, values, true))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot propose a change in a session that has temporary objects"),

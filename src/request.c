@@ -293,6 +293,22 @@ request_load(int64 id)
 }
 
 /*
+ * request_try_lock: lock a request unless somebody else has it locked; returns
+ * whether it is locked now.
+ */
+bool
+request_try_lock(int64 id)
+{
+	static StorePlan plan = {
+		"SELECT FROM idflow.request WHERE id OPERATOR(pg_catalog.=) $1 FOR UPDATE SKIP LOCKED",
+		1, {INT8OID}
+	};
+	Datum		values[1] = {Int64GetDatum(id)};
+
+	return store_finds(&plan, values, false);
+}
+
+/*
  * request_name: title and subject: what the session says, else the workflow's
  * expressions over the change.
  */

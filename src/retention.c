@@ -20,13 +20,12 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
 #include "retention.h"
-#include "start.h"
+#include "timeout.h"
 
 PG_FUNCTION_INFO_V1(idflow_keep_event);
 
@@ -114,13 +113,8 @@ has_unfinished_jobs(int64 request)
 		1, {INT8OID}
 	};
 	Datum		values[1] = {Int64GetDatum(request)};
-	UserSwitch	save;
-	bool		found;
 
-	store_begin(&save);
-	found = store_exec(&plan, values, NULL, false) > 0;
-	store_end(&save);
-	return found;
+	return store_finds(&plan, values, false);
 }
 
 /* When a request that is closed is to be blanked; 0: never. */
@@ -135,8 +129,7 @@ retention_end(Request *req)
 	/* its reverse needs the images */
 	if (req->persisted && req->expires_at > from)
 		from = req->expires_at;
-	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(from),
-												   IntervalPGetDatum(start_interval(retention))));
+	return time_after(from, retention, NULL);
 }
 
 /*

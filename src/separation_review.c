@@ -100,18 +100,13 @@ void
 separation_want_review(Request *req, Aspect *aspect, Jsonb *conflicts, const char *comment)
 {
 	Datum		values[4];
-	UserSwitch	save;
-	bool		reviewed;
 	ListCell   *lc;
 
 	values[0] = Int64GetDatum(req->id);
 	values[1] = CStringGetTextDatum(aspect->name);
 	values[2] = JsonbPGetDatum(conflicts);
 	values[3] = Int32GetDatum(req->revision);
-	store_begin(&save);
-	reviewed = store_exec(&select_reviewed, values, NULL, false) > 0;
-	store_end(&save);
-	if (reviewed)
+	if (store_finds(&select_reviewed, values, false))
 		return;
 	request_event(req, req->acting, "workflow", "Separate", comment)->data = conflicts;
 	foreach(lc, req->workflow->further)

@@ -60,15 +60,10 @@ static bool
 already_started(Workflow *wf, Relation rel, StartRow *row)
 {
 	Datum		values[5];
-	UserSwitch	save;
-	bool		found;
 
-	store_begin(&save);
 	started_key(wf, rel, row, values);
 	values[4] = Int32GetDatum(START_MAX_TRIES);
-	found = store_exec(&is_started, values, NULL, false) > 0;
-	store_end(&save);
-	return found;
+	return store_finds(&is_started, values, false);
 }
 
 static void

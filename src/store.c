@@ -187,6 +187,22 @@ store_exec(StorePlan *plan, Datum *values, const char *nulls, bool read_only)
 }
 
 /*
+ * store_finds: run a statement of idflow's own that is asked only whether it
+ * finds a row, or writes one.
+ */
+bool
+store_finds(StorePlan *plan, Datum *values, bool read_only)
+{
+	UserSwitch	save;
+	bool		found;
+
+	store_begin(&save);
+	found = store_exec(plan, values, NULL, read_only) > 0;
+	store_end(&save);
+	return found;
+}
+
+/*
  * store_exec_latest: as store_exec(), for a SELECT that must see all that is
  * committed by now, also in a transaction that has one snapshot.
  */

@@ -182,7 +182,7 @@ record(Request *req, const DefinitionElement *timeout, List *keys, bool instead)
 static void
 tell(Request *req, Activity *activity, const DefinitionElement *timeout, List *keys)
 {
-	notify_told(req, keys, "Timeout", NULL,
+	notify_told(req, keys, "Timeout",
 				psprintf("Request " INT64_FORMAT " waits: %s", req->id,
 						 req->title ? req->title : activity->display_name),
 				psprintf("%s has been waiting since task " INT64_FORMAT " was opened.",
@@ -217,7 +217,7 @@ due_again(Activity *activity, const DefinitionElement *timeout, TimestampTz due_
 
 	if (repeat == NULL)
 		return 0;
-	next = TIMESTAMP_NOT_FINITE(due_at) ? 0 : time_after(due_at, repeat, calendar);
+	next = time_after(due_at, repeat, calendar);
 	return next > now ? next : time_after(now, repeat, calendar);
 }
 

@@ -53,11 +53,6 @@ static StorePlan select_due = {
 	3, {INT4OID, TIMESTAMPTZOID, INT8OID}
 };
 
-static StorePlan lock_request = {
-	"SELECT FROM idflow.request WHERE id OPERATOR(pg_catalog.=) $1 FOR UPDATE SKIP LOCKED",
-	1, {INT8OID}
-};
-
 /* looked at again under the lock: somebody may have done it meanwhile */
 static StorePlan lock_timer = {
 	"SELECT id, kind, request, task, name, due_at, data, attempts FROM idflow.timer"
@@ -86,18 +81,13 @@ static StorePlan fail_timer = {
 	3, {INT8OID, TEXTOID, INT4OID}
 };
 
-/* Run a statement on a timer or a request; returns whether there was a row. */
+/* Run a statement on a timer; returns whether there was a row. */
 static bool
 on_row(StorePlan *plan, int64 id, Datum second, Datum third)
 {
 	Datum		values[3] = {Int64GetDatum(id), second, third};
-	UserSwitch	save;
-	bool		found;
 
-	store_begin(&save);
-	found = store_exec(plan, values, NULL, false) > 0;
-	store_end(&save);
-	return found;
+	return store_finds(plan, values, false);
 }
 
 /* Lock a timer that is due and that nobody else is at; NULL if it isn't to be had. */
@@ -109,7 +99,7 @@ take(int64 id, int64 request)
 	UserSwitch	save;
 	Timer	   *timer = NULL;
 
-	if (request && !on_row(&lock_request, request, (Datum) 0, (Datum) 0))
+	if (request && !request_try_lock(request))
 		return NULL;
 	store_begin(&save);
 	if (store_exec(&lock_timer, values, NULL, false) > 0)

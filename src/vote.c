@@ -21,6 +21,7 @@
 #include "utils/jsonb.h"
 
 #include "access.h"
+#include "deputy.h"
 #include "heapstore.h"
 #include "separation.h"
 #include "task.h"
@@ -181,12 +182,7 @@ add_people(Ballot *ballot, int *size, List *people, uint64 now, uint64 then)
 List *
 vote_kept_out(Request *req)
 {
-	List	   *names = separated_now(req);
-
-	if (!req->four_eyes)
-		return names;
-	names = list_concat(lappend(names, req->requester), req->editors);
-	return req->subject ? lappend(names, req->subject) : names;
+	return list_concat(separated_now(req), deputy_barred(req));
 }
 
 /* Who was asked when the open task opened, by quota. */
@@ -406,13 +402,8 @@ bool
 vote_is_open(Request *req)
 {
 	Datum		values[1] = {Int64GetDatum(req->task)};
-	UserSwitch	save;
-	bool		result;
 
-	store_begin(&save);
-	result = store_exec(&select_has_quota, values, NULL, false) > 0;
-	store_end(&save);
-	return result;
+	return store_finds(&select_has_quota, values, false);
 }
 
 /* Is there nobody who could bring a task to its end, or are they too few? */
