@@ -244,11 +244,14 @@ invoke_workflow_run(Request *req, Aspect *aspect, Change *change)
 	PG_TRY();
 	{
 		child = request_create(req->requester);
+		child->requester_binding = req->requester_binding;
 		child->role = req->role;
+		child->role_binding = req->role_binding;
 		child->workflow = wf;
 		child->acting = req->acting;
 		child->acting_via = req->acting_via;
 		child->subject = req->subject;
+		child->subject_binding = req->subject_binding;
 		foreach(lc, governed_changes(req))
 		{
 			Change	   *copy = invoked_change(req, (Change *) lfirst(lc), wf->name);

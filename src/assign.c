@@ -20,6 +20,24 @@ PG_FUNCTION_INFO_V1(idflow_add_candidate);
 PG_FUNCTION_INFO_V1(idflow_reassign);
 PG_FUNCTION_INFO_V1(idflow_move_tasks);
 
+/* What the history says of somebody who was added to the open task. */
+static Jsonb *
+added_data(Request *req, const char *principal, const char *moved_from)
+{
+	int64		binding = request_binding(req, principal);
+	StringInfoData data;
+
+	initStringInfo(&data);
+	appendStringInfo(&data, "{\"task\": " INT64_FORMAT, req->task);
+	json_pair(&data, "principal", principal);
+	if (binding)
+		appendStringInfo(&data, ", \"binding\": " INT64_FORMAT, binding);
+	if (moved_from)
+		json_pair(&data, "moved_from", moved_from);
+	appendStringInfoChar(&data, '}');
+	return json_from_text(data.data);
+}
+
 /*
  * idflow_add_candidate: somebody more may act on an open task; idflow_admin.
  */
@@ -31,7 +49,6 @@ idflow_add_candidate(PG_FUNCTION_ARGS)
 	const char *actor = actor_name();
 	Request    *req;
 	Event	   *event;
-	StringInfoData data;
 
 	if (principal == NULL)
 		ereport(ERROR,
@@ -40,11 +57,7 @@ idflow_add_candidate(PG_FUNCTION_ARGS)
 	req = load_task(task);
 	task_add_candidate(req, principal);
 	event = request_event(req, actor, "idflow_admin", "AddCandidate", NULL);
-	initStringInfo(&data);
-	appendStringInfo(&data, "{\"task\": " INT64_FORMAT, task);
-	json_pair(&data, "principal", principal);
-	appendStringInfoChar(&data, '}');
-	event->data = json_from_text(data.data);
+	event->data = added_data(req, principal, NULL);
 	return request_done(req);
 }
 
@@ -80,12 +93,14 @@ idflow_move_tasks(PG_FUNCTION_ARGS)
 	static StorePlan move_candidate = {
 		"WITH gone AS (DELETE FROM idflow.candidate WHERE task OPERATOR(pg_catalog.=) $1"
 		" AND key OPERATOR(pg_catalog.=) $2 RETURNING task, request, source)"
-		" INSERT INTO idflow.candidate (task, request, key, source) SELECT task, request, $3,"
-		" CASE source WHEN 'Actor' THEN 'Added' ELSE source END FROM gone ON CONFLICT DO NOTHING",
-		3, {INT8OID, TEXTOID, TEXTOID}
+		" INSERT INTO idflow.candidate AS c (task, request, key, source, binding) SELECT task, request, $3,"
+		" CASE source WHEN 'Actor' THEN 'Added' ELSE source END, $4 FROM gone"
+		" ON CONFLICT (task, key) DO UPDATE SET source = excluded.source, binding = excluded.binding"
+		" WHERE NOT " KEY_IS_BOUND("c"),
+		4, {INT8OID, TEXTOID, TEXTOID, INT8OID}
 	};
 	static StorePlan unclaim = {
-		"UPDATE idflow.task SET claimed_by = NULL, claimed_at = NULL"
+		"UPDATE idflow.task SET claimed_by = NULL, claimed_at = NULL, claimed_binding = NULL"
 		" WHERE id OPERATOR(pg_catalog.=) $1 AND claimed_by OPERATOR(pg_catalog.=) $2",
 		2, {INT8OID, TEXTOID}
 	};
@@ -94,7 +109,8 @@ idflow_move_tasks(PG_FUNCTION_ARGS)
 	char	   *reason = text_argument(fcinfo, 2);
 	const char *actor = actor_name();
 	MemoryContext cxt = CurrentMemoryContext;
-	Datum		values[3];
+	Datum		values[4];
+	char		nulls[5] = "    ";
 	UserSwitch	save;
 	int64	   *requests;
 	int64	   *tasks;
@@ -125,7 +141,6 @@ idflow_move_tasks(PG_FUNCTION_ARGS)
 	{
 		Request    *req = request_load(requests[i]);
 		Event	   *event;
-		StringInfoData data;
 
 		if (req == NULL || req->task != tasks[i])
 			continue;
@@ -145,15 +160,11 @@ idflow_move_tasks(PG_FUNCTION_ARGS)
 		store_exec(&unclaim, values, NULL, false);
 		values[1] = CStringGetTextDatum(psprintf(KEY_PRINCIPAL "%s", from));
 		values[2] = CStringGetTextDatum(psprintf(KEY_PRINCIPAL "%s", to));
-		store_exec(&move_candidate, values, NULL, false);
+		values[3] = binding_datum(request_binding(req, to), &nulls[3]);
+		store_exec(&move_candidate, values, nulls, false);
 		store_end(&save);
 		event = request_event(req, actor, "idflow_admin", "AddCandidate", reason);
-		initStringInfo(&data);
-		appendStringInfo(&data, "{\"task\": " INT64_FORMAT, tasks[i]);
-		json_pair(&data, "principal", to);
-		json_pair(&data, "moved_from", from);
-		appendStringInfoChar(&data, '}');
-		event->data = json_from_text(data.data);
+		event->data = added_data(req, to, from);
 		request_write(req);
 		moved++;
 	}

@@ -129,7 +129,7 @@ check_collecting(int64 id, Request *req, const char *actor)
 				(errcode(ERRCODE_WF_REQUEST_STATE),
 				 errmsg("request " INT64_FORMAT " does not collect changes any more", id),
 				 errhint("Begin another with idflow.begin_request().")));
-	if (strcmp(req->requester, actor) != 0)
+	if (!request_is_of(req, actor))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("request " INT64_FORMAT " collects the changes of \"%s\", not of \"%s\"",

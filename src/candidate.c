@@ -22,22 +22,37 @@
 #include "vote.h"
 
 static StorePlan select_candidates = {
-	"SELECT key, source FROM idflow.candidate WHERE task OPERATOR(pg_catalog.=) $1",
+	"SELECT c.key, c.source FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) $1 AND " KEY_IS_BOUND("c"),
 	1, {INT8OID}
+};
+
+/*
+ * What was asked of somebody whose name is another's now, or decided by him
+ * where no task is open.
+ */
+static StorePlan select_former = {
+	"SELECT FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) $1"
+	" AND c.key OPERATOR(pg_catalog.=) ('" KEY_PRINCIPAL "' OPERATOR(pg_catalog.||) $3) AND NOT " KEY_IS_BOUND("c")
+	" UNION ALL SELECT FROM idflow.vote v WHERE $1 OPERATOR(pg_catalog.=) 0 AND v.request OPERATOR(pg_catalog.=) $2"
+	" AND v.principal OPERATOR(pg_catalog.=) $3 AND NOT " IS_BOUND("v.principal", "v.binding"),
+	3, {INT8OID, INT8OID, TEXTOID}
 };
 
 /* whom an admin added to a task; the history keeps that while it is refined */
 static StorePlan select_added = {
 	"SELECT data OPERATOR(pg_catalog.->>) 'principal' FROM idflow.event"
-	" WHERE request OPERATOR(pg_catalog.=) $1 AND transition OPERATOR(pg_catalog.=) 'AddCandidate'"
+	" WHERE idflow.is_bound(data OPERATOR(pg_catalog.->>) 'principal', (data OPERATOR(pg_catalog.->>) 'binding')::pg_catalog.int8)"
+	" AND request OPERATOR(pg_catalog.=) $1 AND transition OPERATOR(pg_catalog.=) 'AddCandidate'"
 	" AND (data OPERATOR(pg_catalog.->>) 'task')::pg_catalog.int8 OPERATOR(pg_catalog.=) $2 ORDER BY seq",
 	2, {INT8OID, INT8OID}
 };
 
 /* whom its Timeouts have put to the open task, in the history as well */
 static StorePlan select_escalated = {
-	"SELECT k, e.data OPERATOR(pg_catalog.?) 'instead', e.seq FROM idflow.event e,"
-	" pg_catalog.jsonb_array_elements_text(e.data OPERATOR(pg_catalog.->) 'to') k"
+	"SELECT CASE WHEN idflow.is_bound(pg_catalog.substr(k.key, 3), (e.data OPERATOR(pg_catalog.->) 'bindings'"
+	" OPERATOR(pg_catalog.->>) (k.ord OPERATOR(pg_catalog.-) 1)::pg_catalog.int4)::pg_catalog.int8) THEN k.key END,"
+	" e.data OPERATOR(pg_catalog.?) 'instead', e.seq FROM idflow.event e,"
+	" pg_catalog.jsonb_array_elements_text(e.data OPERATOR(pg_catalog.->) 'to') WITH ORDINALITY k (key, ord)"
 	" WHERE e.request OPERATOR(pg_catalog.=) $1 AND e.transition OPERATOR(pg_catalog.=) 'Timeout'"
 	" AND e.data OPERATOR(pg_catalog.->>) 'do' OPERATOR(pg_catalog.=) 'Escalate'"
 	" AND (e.data OPERATOR(pg_catalog.->>) 'task')::pg_catalog.int8 OPERATOR(pg_catalog.=) $2 ORDER BY e.seq",
@@ -227,6 +242,8 @@ candidate_escalated_keys(Request *req, bool *instead)
 			taken_over = spi_int32(row, 3);
 			keys = NIL;
 		}
+		if (key == NULL)
+			continue;
 		spicxt = MemoryContextSwitchTo(cxt);
 		keys = add_key(keys, "", key);
 		MemoryContextSwitchTo(spicxt);
@@ -234,6 +251,16 @@ candidate_escalated_keys(Request *req, bool *instead)
 	store_end(&save);
 	*instead = taken_over != 0;
 	return keys;
+}
+
+/* Is what the workflow's rules ask of a name asked of whoever had it before? */
+static bool
+is_former(Request *req, const char *principal)
+{
+	Datum		values[3] = {Int64GetDatum(req->task), Int64GetDatum(req->id),
+	CStringGetTextDatum(principal)};
+
+	return store_finds(&select_former, values, false);
 }
 
 /*
@@ -291,10 +318,11 @@ task_authority(Request *req, const char *principal)
 			}
 			else if (rule->principal)
 			{
-				if (strcmp(rule->principal, principal) == 0)
+				if (strcmp(rule->principal, principal) == 0 && !is_former(req, principal))
 					return "principal";
 			}
-			else if (strings_contain(actor_principals(req, activity, rule), principal))
+			else if (strings_contain(actor_principals(req, activity, rule), principal) &&
+					 !is_former(req, principal))
 				return "expression";
 		}
 	}

@@ -42,7 +42,8 @@ PG_FUNCTION_INFO_V1(idflow_approve_all);
 PG_FUNCTION_INFO_V1(idflow_decline_all);
 
 static StorePlan claim_task = {
-	"UPDATE idflow.task SET claimed_by = $2, claimed_at = $3 WHERE id OPERATOR(pg_catalog.=) $1",
+	"UPDATE idflow.task SET claimed_by = $2, claimed_at = $3, claimed_binding = idflow.binding($2)"
+	" WHERE id OPERATOR(pg_catalog.=) $1",
 	3, {INT8OID, TEXTOID, TIMESTAMPTZOID}
 };
 

@@ -38,13 +38,14 @@ static StorePlan candidates_plan = {
 	" THEN pg_catalog.array_remove(ARRAY[r.requester, r.subject] OPERATOR(pg_catalog.||) r.editors, NULL)"
 	" ELSE '{}' END,"
 	" ARRAY(SELECT pg_catalog.unnest(ARRAY[v.principal, COALESCE(v.on_behalf_of, v.principal)]) FROM idflow.vote v WHERE v.request OPERATOR(pg_catalog.=) r.id"
-	" AND v.task OPERATOR(pg_catalog.=) c.task AND NOT v.superseded),"
+	" AND v.task OPERATOR(pg_catalog.=) c.task AND NOT v.superseded"
+	" AND " IS_BOUND("v.principal", "v.binding") " AND " IS_BOUND("v.on_behalf_of", "v.behalf_binding") "),"
 	" t.workflow_id, t.position, pg_catalog.split_part(t.activity_state, '-', 2), r.workflow"
 	" FROM idflow.task t"
 	" JOIN idflow.request r ON r.task OPERATOR(pg_catalog.=) t.id"
 	" JOIN idflow.workflow w ON w.id OPERATOR(pg_catalog.=) t.workflow_id"
 	" JOIN idflow.candidate c ON c.task OPERATOR(pg_catalog.=) t.id"
-	" AND c.key OPERATOR(pg_catalog.<>) '" KEY_ADMIN "'"
+	" AND c.key OPERATOR(pg_catalog.<>) '" KEY_ADMIN "' AND " KEY_IS_BOUND("c")
 	" WHERE r.id OPERATOR(pg_catalog.=) $1 AND t.state OPERATOR(pg_catalog.=) 'open'"
 	" ORDER BY c.key COLLATE pg_catalog.\"C\" DESC",
 	1, {INT8OID}

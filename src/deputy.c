@@ -8,8 +8,7 @@
  * for each workflow, which ends cycles.  Whom four eyes keeps from a request
  * is no link either: nobody decides his own request through a deputy.
  *
- * A link between database roles is bound to the roles themselves.  A role that
- * is dropped and made again under its name is another one, and inherits none.
+ * A link is bound to the database roles that have the names; see principal.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -41,32 +40,13 @@ PG_FUNCTION_INFO_V1(idflow_stands_in_for);
 PG_FUNCTION_INFO_V1(idflow_claim_stands);
 
 #define LINK_COLUMNS(near, far) \
-	"SELECT d." near ", d." far ", d.workflow, d.principal, d.principal_role, d.deputy, d.deputy_role," \
-	" d.made_in FROM idflow.deputy d WHERE d." near " OPERATOR(pg_catalog.=) ANY ($1)" \
+	"SELECT d." near ", d." far ", d.workflow FROM idflow.deputy d" \
+	" WHERE d." near " OPERATOR(pg_catalog.=) ANY ($1)" \
+	" AND " IS_BOUND("d.principal", "d.principal_binding") " AND " IS_BOUND("d.deputy", "d.deputy_binding") \
 	" AND d.valid OPERATOR(pg_catalog.@>) pg_catalog.now() ORDER BY d.id"
 
 static StorePlan links_up = {LINK_COLUMNS("deputy", "principal"), 1, {TEXTARRAYOID}};
 static StorePlan links_down = {LINK_COLUMNS("principal", "deputy"), 1, {TEXTARRAYOID}};
-
-static StorePlan this_database = {"SELECT idflow.this_database()", 0, {0}};
-
-/* Is a name still that of the role it was when the link was made? */
-static bool
-same_role(const char *name, Oid role, const char *made_in)
-{
-	UserSwitch	save;
-	bool		elsewhere;
-
-	if (!OidIsValid(role) || get_role_oid(name, true) == role)
-		return true;
-
-	/* in a restored database roles have other numbers, and the name decides */
-	store_begin(&save);
-	store_exec(&this_database, NULL, NULL, true);
-	elsewhere = strcmp(spi_text(SPI_tuptable->vals[0], 1), made_in) != 0;
-	store_end(&save);
-	return elsewhere;
-}
 
 /* The workflow of two links in a row: false if they have none in common. */
 static bool
@@ -130,7 +110,6 @@ stand_ins(const char *name, bool up, const char *workflow, List *barred, bool la
 			char	   *near;
 			char	   *far;
 			char	   *link_workflow;
-			bool		isnull;
 			MemoryContext spicxt;
 
 			SPI_tuptable = table;
@@ -139,11 +118,6 @@ stand_ins(const char *name, bool up, const char *workflow, List *barred, bool la
 			link_workflow = spi_text(row, 3);
 			if ((workflow && link_workflow && strcmp(link_workflow, workflow) != 0) ||
 				strings_contain(barred, far))
-				continue;
-			if (!same_role(spi_text(row, 4), DatumGetObjectId(spi_datum(row, 5, &isnull)), spi_text(row, 8)))
-				continue;
-			SPI_tuptable = table;
-			if (!same_role(spi_text(row, 6), DatumGetObjectId(spi_datum(row, 7, &isnull)), spi_text(row, 8)))
 				continue;
 			for (int i = from; i < to; i++)
 			{
@@ -306,15 +280,15 @@ Datum
 idflow_add_deputy(PG_FUNCTION_ARGS)
 {
 	static StorePlan insert_deputy = {
-		"INSERT INTO idflow.deputy (principal, deputy, valid, workflow, principal_role, deputy_role, made_by)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
-		7, {TEXTOID, TEXTOID, TSTZRANGEOID, TEXTOID, OIDOID, OIDOID, TEXTOID}
+		"INSERT INTO idflow.deputy (principal, deputy, valid, workflow, principal_binding, deputy_binding, made_by)"
+		" VALUES ($1, $2, $3, $4, idflow.binding($1), idflow.binding($2), $5) RETURNING id",
+		5, {TEXTOID, TEXTOID, TSTZRANGEOID, TEXTOID, TEXTOID}
 	};
 	char	   *principal = text_argument(fcinfo, 0);
 	char	   *deputy = text_argument(fcinfo, 1);
 	char	   *workflow = text_argument(fcinfo, 3);
-	Datum		values[7];
-	char		nulls[8] = "       ";
+	Datum		values[5];
+	char		nulls[6] = "     ";
 	UserSwitch	save;
 	int64		id;
 
@@ -340,9 +314,7 @@ idflow_add_deputy(PG_FUNCTION_ARGS)
 	values[1] = CStringGetTextDatum(deputy);
 	values[2] = PG_GETARG_DATUM(2);
 	values[3] = text_datum(workflow, &nulls[3]);
-	values[4] = ObjectIdGetDatum(get_role_oid(principal, true));
-	values[5] = ObjectIdGetDatum(get_role_oid(deputy, true));
-	values[6] = CStringGetTextDatum(actor_name());
+	values[4] = CStringGetTextDatum(actor_name());
 	store_begin(&save);
 	store_exec(&insert_deputy, values, nulls, false);
 	id = spi_int64(SPI_tuptable->vals[0], 1);
@@ -358,7 +330,8 @@ Datum
 idflow_drop_deputy(PG_FUNCTION_ARGS)
 {
 	static StorePlan select_deputy = {
-		"SELECT principal, deputy FROM idflow.deputy WHERE id OPERATOR(pg_catalog.=) $1 FOR UPDATE",
+		"SELECT principal, deputy, " IS_BOUND("principal", "principal_binding") ", " IS_BOUND("deputy", "deputy_binding")
+		" FROM idflow.deputy WHERE id OPERATOR(pg_catalog.=) $1 FOR UPDATE",
 		1, {INT8OID}
 	};
 	static StorePlan delete_deputy = {
@@ -371,19 +344,26 @@ idflow_drop_deputy(PG_FUNCTION_ARGS)
 	UserSwitch	save;
 	char	   *principal = NULL;
 	char	   *deputy = NULL;
+	const char *actor = actor_name();
+	bool		is_principal = false;
+	bool		is_deputy = false;
 
 	PreventCommandDuringRecovery("idflow.drop_deputy()");
 	store_begin(&save);
 	if (store_exec(&select_deputy, values, NULL, false) > 0)
 	{
-		principal = MemoryContextStrdup(cxt, spi_text(SPI_tuptable->vals[0], 1));
-		deputy = MemoryContextStrdup(cxt, spi_text(SPI_tuptable->vals[0], 2));
+		HeapTuple	row = SPI_tuptable->vals[0];
+		bool		isnull;
+
+		principal = MemoryContextStrdup(cxt, spi_text(row, 1));
+		deputy = MemoryContextStrdup(cxt, spi_text(row, 2));
+		is_principal = DatumGetBool(spi_datum(row, 3, &isnull)) && strcmp(actor, principal) == 0;
+		is_deputy = DatumGetBool(spi_datum(row, 4, &isnull)) && strcmp(actor, deputy) == 0;
 	}
 	store_end(&save);
 	/* to somebody else the number of one tells nothing */
 	if (principal == NULL ||
-		(strcmp(actor_name(), principal) != 0 && strcmp(actor_name(), deputy) != 0 &&
-		 !role_is_admin(GetUserId())))
+		(!is_principal && !is_deputy && !role_is_admin(GetUserId())))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("deputy " INT64_FORMAT " does not exist", id),
@@ -450,9 +430,10 @@ idflow_claim_stands(PG_FUNCTION_ARGS)
 {
 	static StorePlan plan = {
 		"SELECT t.claimed_by, r.workflow,"
-		" ARRAY(SELECT c.key FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) t.id)"
+		" ARRAY(SELECT c.key FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) t.id AND " KEY_IS_BOUND("c") ")"
 		" FROM idflow.task t, idflow.request r WHERE t.id OPERATOR(pg_catalog.=) $1"
-		" AND r.id OPERATOR(pg_catalog.=) t.request AND t.claimed_by IS NOT NULL",
+		" AND r.id OPERATOR(pg_catalog.=) t.request AND t.claimed_by IS NOT NULL"
+		" AND " IS_BOUND("t.claimed_by", "t.claimed_binding"),
 		1, {INT8OID}
 	};
 	MemoryContext cxt = CurrentMemoryContext;

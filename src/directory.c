@@ -143,7 +143,8 @@ directory_holds(const char *principal, const char *profile)
 {
 	static StorePlan plan = {
 		"SELECT true FROM idflow.profile_member m"
-		" WHERE m.profile OPERATOR(pg_catalog.=) $1 AND m.principal OPERATOR(pg_catalog.=) $2",
+		" WHERE m.profile OPERATOR(pg_catalog.=) $1 AND m.principal OPERATOR(pg_catalog.=) $2"
+		" AND " IS_BOUND("m.principal", "m.binding"),
 		2, {TEXTOID, TEXTOID}
 	};
 	Datum		values[2];
@@ -169,7 +170,7 @@ directory_profiles(const char *principal)
 {
 	static StorePlan plan = {
 		"SELECT m.profile FROM idflow.profile_member m"
-		" WHERE m.principal OPERATOR(pg_catalog.=) $1",
+		" WHERE m.principal OPERATOR(pg_catalog.=) $1 AND " IS_BOUND("m.principal", "m.binding"),
 		1, {TEXTOID}
 	};
 
@@ -192,7 +193,7 @@ directory_holders(const char *profile)
 {
 	static StorePlan plan = {
 		"SELECT m.principal FROM idflow.profile_member m"
-		" WHERE m.profile OPERATOR(pg_catalog.=) $1",
+		" WHERE m.profile OPERATOR(pg_catalog.=) $1 AND " IS_BOUND("m.principal", "m.binding"),
 		1, {TEXTOID}
 	};
 
@@ -241,7 +242,7 @@ idflow_directory_rows(PG_FUNCTION_ARGS)
 		" JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) h.role"
 		" WHERE m.rolname OPERATOR(pg_catalog.!~) '^pg_' AND r.rolname OPERATOR(pg_catalog.!~) '^pg_'"
 		" UNION SELECT p.principal, p.profile, NULL, NULL, NULL, true, NULL FROM idflow.profile_member p"
-		" ORDER BY 1, 2",
+		" WHERE " IS_BOUND("p.principal", "p.binding") " ORDER BY 1, 2",
 		0, {0}
 	};
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;

@@ -350,7 +350,7 @@ edit_change(Request *req, Change *change, Jsonb *values)
 		value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column);
 		spicxt = MemoryContextSwitchTo(cxt);
 		edit_set(change, rel, live, position, value,
-				 req->acting_for == NULL && strcmp(req->acting, req->requester) == 0);
+				 req->acting_for == NULL && request_is_of(req, req->acting));
 		MemoryContextSwitchTo(spicxt);
 	}
 	transmission_modes_end(nest);

@@ -113,6 +113,8 @@ static StorePlan forget_people[] = {
 	" AND (pg_catalog.upper_inf(valid) OR pg_catalog.upper(valid) OPERATOR(pg_catalog.>) pg_catalog.now())",
 	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}},
 	{"UPDATE idflow.deputy SET principal = CASE WHEN principal OPERATOR(pg_catalog.=) $1 THEN $2 ELSE principal END,"
+	" principal_binding = CASE WHEN principal OPERATOR(pg_catalog.=) $1 THEN NULL ELSE principal_binding END,"
+	" deputy_binding = CASE WHEN deputy OPERATOR(pg_catalog.=) $1 THEN NULL ELSE deputy_binding END,"
 	" deputy = CASE WHEN deputy OPERATOR(pg_catalog.=) $1 THEN $2 ELSE deputy END,"
 	" made_by = CASE WHEN made_by OPERATOR(pg_catalog.=) $1 THEN $2 ELSE made_by END"
 	" WHERE $1 OPERATOR(pg_catalog.=) ANY (ARRAY[principal, deputy, made_by])",
@@ -166,18 +168,21 @@ static StorePlan forget_in_request[] = {
 	{"UPDATE idflow.vote SET"
 	" comment = CASE WHEN $2 OPERATOR(pg_catalog.=) ANY (ARRAY[principal, on_behalf_of]) THEN NULL ELSE comment END,"
 	" principal = CASE WHEN principal OPERATOR(pg_catalog.=) $2 THEN $3 ELSE principal END,"
+	" binding = CASE WHEN principal OPERATOR(pg_catalog.=) $2 THEN NULL ELSE binding END,"
+	" behalf_binding = CASE WHEN on_behalf_of OPERATOR(pg_catalog.=) $2 THEN NULL ELSE behalf_binding END,"
 	" on_behalf_of = CASE WHEN on_behalf_of OPERATOR(pg_catalog.=) $2 THEN $3 ELSE on_behalf_of END"
 	" WHERE request OPERATOR(pg_catalog.=) $1 AND $2 OPERATOR(pg_catalog.=) ANY (ARRAY[principal, on_behalf_of])",
 	3, {INT8OID, TEXTOID, TEXTOID}},
-	{"UPDATE idflow.participant SET principal = $3"
+	{"UPDATE idflow.participant SET principal = $3, binding = NULL"
 	" WHERE request OPERATOR(pg_catalog.=) $1 AND principal OPERATOR(pg_catalog.=) $2",
 	3, {INT8OID, TEXTOID, TEXTOID}},
 	{"UPDATE idflow.task SET claimed_by = CASE WHEN claimed_by OPERATOR(pg_catalog.=) $2 THEN $3 ELSE claimed_by END,"
+	" claimed_binding = CASE WHEN claimed_by OPERATOR(pg_catalog.=) $2 THEN NULL ELSE claimed_binding END,"
 	" quota = idflow.with_pseudonym(quota, $2, $3)"
 	" WHERE request OPERATOR(pg_catalog.=) $1"
 	" AND (claimed_by OPERATOR(pg_catalog.=) $2 OR idflow.with_pseudonym(quota, $2, $3) OPERATOR(pg_catalog.<>) quota)",
 	3, {INT8OID, TEXTOID, TEXTOID}},
-	{"UPDATE idflow.notification SET principal = $3, address = NULL, subject = NULL, body = NULL"
+	{"UPDATE idflow.notification SET principal = $3, binding = NULL, address = NULL, subject = NULL, body = NULL"
 	" WHERE request OPERATOR(pg_catalog.=) $1 AND principal OPERATOR(pg_catalog.=) $2",
 	3, {INT8OID, TEXTOID, TEXTOID}},
 	{"UPDATE idflow.job SET payload = idflow.with_pseudonym(payload, $2, $3), result = idflow.with_pseudonym(result, $2, $3)"
@@ -263,9 +268,13 @@ static StorePlan advance_erasure = {
 /* ------------------------------------------------------------ one request */
 
 static char *
-renamed(Erasure *erasure, char *name)
+renamed(Erasure *erasure, char *name, int64 *binding)
 {
-	return name && strcmp(name, erasure->name) == 0 ? erasure->pseudonym : name;
+	if (name == NULL || strcmp(name, erasure->name) != 0)
+		return name;
+	if (binding)
+		*binding = 0;
+	return erasure->pseudonym;
 }
 
 /* Forget him in a request, which is closed. */
@@ -299,11 +308,11 @@ erase_in_request(Erasure *erasure, int64 id)
 		store_exec(&forget_in_request[i], values, NULL, false);
 	store_end(&save);
 
-	req->requester = renamed(erasure, req->requester);
-	req->subject = renamed(erasure, req->subject);
-	req->role = renamed(erasure, req->role);
+	req->requester = renamed(erasure, req->requester, &req->requester_binding);
+	req->subject = renamed(erasure, req->subject, &req->subject_binding);
+	req->role = renamed(erasure, req->role, &req->role_binding);
 	foreach(lc, req->editors)
-		lfirst(lc) = renamed(erasure, lfirst(lc));
+		lfirst(lc) = renamed(erasure, lfirst(lc), NULL);
 	event = request_event(req, erasure->asked_by, "idflow_admin", "Erase", NULL);
 	event->data = json_from_text(psprintf("{\"erasure\": " INT64_FORMAT "}", erasure->id));
 	request_write(req);

@@ -119,6 +119,8 @@ expiry_run(Timer *timer)
 		request_write(req);
 		return 0;
 	}
+	reverse->requester_binding = req->requester_binding;
+	reverse->role_binding = req->role_binding;
 	reverse->title = psprintf("Expiry of request " INT64_FORMAT "%s%s", req->id,
 							  req->title ? ": " : "", req->title ? req->title : "");
 	reverse->acting = ACTOR_SYSTEM;

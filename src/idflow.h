@@ -142,7 +142,19 @@ extern List *actor_keys(const char *principal); /* candidate keys of char *:
 
 /* What apply.c sets for the time of an apply; NULL and 0 otherwise. */
 extern const char *applying_actor;
+extern int64 applying_actor_binding;
 extern int64 applying_request;
+
+/* --------------------------------------------------------- principal.c */
+
+extern int64 principal_binding(const char *name);	/* 0: no database role */
+extern bool principal_is_bound(const char *name, int64 binding);
+extern Datum binding_datum(int64 binding, char *isnull);
+
+/* The same in SQL, of a name and of a row of idflow.candidate. */
+#define IS_BOUND(name, binding) \
+	"(" binding " IS NULL OR idflow.is_bound(" name ", " binding "))"
+#define KEY_IS_BOUND(c) IS_BOUND("pg_catalog.substr(" c ".key, 3)", c ".binding")
 
 /* ---------------------------------------------------------- workflow.c */
 
@@ -370,7 +382,9 @@ typedef struct Request
 	int64		task;			/* the open task; 0: none */
 	ItemPointerData task_tid;	/* where its row was last seen, if it was */
 	char	   *requester;
+	int64		requester_binding;	/* see principal.c */
 	char	   *subject;
+	int64		subject_binding;
 	int64		parent;
 	TimestampTz opened_at;
 	TimestampTz closed_at;		/* 0: not closed */
@@ -389,6 +403,7 @@ typedef struct Request
 								 * later one */
 	List	   *editors;		/* principals who edited drafts */
 	char	   *role;			/* database role it is applied as */
+	int64		role_binding;
 	int64		apply_as_of;	/* version whose ApplyAs that is; 0: the
 								 * requester's own role */
 	TimestampTz effective_at;	/* it is not written before; 0: at once */
@@ -427,6 +442,8 @@ extern void request_name(Request *req, Change *change);
 extern Activity *request_activity(Request *req);
 extern char *request_full_state(Request *req);
 extern List *request_context(void);
+extern bool request_is_of(Request *req, const char *principal);
+extern int64 request_binding(Request *req, const char *name);
 extern void request_participant(Request *req, const char *principal, bool acted);
 extern void events_write(Request *req);
 extern Event *request_event(Request *req, const char *actor, const char *via,
@@ -528,6 +545,7 @@ extern void json_open(JsonbParseState **state, JsonbIteratorToken what);
 extern JsonbValue *json_close(JsonbParseState **state, JsonbIteratorToken what);
 extern void json_key(JsonbParseState **state, const char *key);
 extern void json_string(JsonbParseState **state, JsonbIteratorToken as, const char *value);
+extern void json_binding(JsonbParseState **state, JsonbIteratorToken as, int64 binding);
 extern void json_int64(JsonbParseState **state, JsonbIteratorToken as, int64 value);
 extern void append_int(StringInfo buf, int value);
 extern void json_pair(StringInfo buf, const char *name, const char *value);

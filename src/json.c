@@ -61,6 +61,20 @@ json_int64(JsonbParseState **state, JsonbIteratorToken as, int64 value)
 	(void) pushJsonbValue(state, as, &number);
 }
 
+/*
+ * json_binding: a binding of principal.c, null for none.
+ */
+void
+json_binding(JsonbParseState **state, JsonbIteratorToken as, int64 binding)
+{
+	JsonbValue	none = {.type = jbvNull};
+
+	if (binding)
+		json_int64(state, as, binding);
+	else
+		(void) pushJsonbValue(state, as, &none);
+}
+
 void
 json_key(JsonbParseState **state, const char *key)
 {

@@ -41,9 +41,9 @@ typedef struct Waiting
 
 static StorePlan insert_notification = {
 	"INSERT INTO idflow.notification (request, aspect, activity, activity_state, principal, address, cc,"
-	" language, subject, body, template, css)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-	12, {INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}
+	" language, subject, body, template, css, binding)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+	13, {INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID}
 };
 
 static StorePlan select_performer = {
@@ -85,8 +85,8 @@ write_to(Request *req, Aspect *aspect, Change *change, const char *recipient, bo
 	char	   *language;
 	int			number = language_number(recipient);
 	Activity   *activity = request_activity(req);
-	Datum		values[12];
-	char		nulls[13] = "            ";
+	Datum		values[13];
+	char		nulls[14] = "             ";
 	UserSwitch	save;
 
 	directory_person(recipient, &email, &language);
@@ -102,6 +102,7 @@ write_to(Request *req, Aspect *aspect, Change *change, const char *recipient, bo
 	values[9] = text_datum(numbered_expression(req, aspect, change, "BodyExpression", number), &nulls[9]);
 	values[10] = text_datum(numbered_text(aspect->element, "RazorFile", number), &nulls[10]);
 	values[11] = text_datum(element_value(aspect->element, "CssFile"), &nulls[11]);
+	values[12] = binding_datum(request_binding(req, recipient), &nulls[12]);
 	store_begin(&save);
 	store_exec(&insert_notification, values, nulls, false);
 	store_end(&save);
@@ -344,8 +345,8 @@ tell(Request *req, const char *principal, const char *aspect, int number, const 
 	Activity   *activity = request_activity(req);
 	char	   *email;
 	char	   *language;
-	Datum		values[12];
-	char		nulls[13] = "            ";
+	Datum		values[13];
+	char		nulls[14] = "             ";
 	UserSwitch	save;
 
 	directory_person(principal, &email, &language);
@@ -360,6 +361,7 @@ tell(Request *req, const char *principal, const char *aspect, int number, const 
 	values[8] = CStringGetTextDatum(subject);
 	values[9] = CStringGetTextDatum(body);
 	nulls[10] = nulls[11] = 'n';
+	values[12] = binding_datum(request_binding(req, principal), &nulls[12]);
 	store_begin(&save);
 	store_exec(&insert_notification, values, nulls, false);
 	store_end(&save);

@@ -136,7 +136,7 @@ reading_open_changes(Oid relid, int64 request, bool unseen, bool own)
 		" JOIN idflow.request r ON r.id OPERATOR(pg_catalog.=) o.request"
 		" JOIN idflow.change_data d ON d.request OPERATOR(pg_catalog.=) o.request"
 		" WHERE d.target OPERATOR(pg_catalog.=) $1 AND d.superseded IS NULL"
-		" AND (NOT $8 OR r.requester OPERATOR(pg_catalog.=) $2)"
+		" AND (NOT $8 OR r.requester OPERATOR(pg_catalog.=) $2 AND " IS_BOUND("r.requester", "r.requester_binding") ")"
 		" ORDER BY r.id, d.seq",
 		8, {REGCLASSOID, VIEWER_TYPES, INT8OID, BOOLOID}
 	};
@@ -260,7 +260,7 @@ sight_is_narrow(Request *req, Change *change)
 	Sight	   *sight;
 	int			p = -1;
 
-	if (change->others == NULL || strcmp(actor_lookup(&is_explicit), req->requester) != 0)
+	if (change->others == NULL || !request_is_of(req, actor_lookup(&is_explicit)))
 		return false;
 	sight = sight_of_columns(change, VIEWER_OWN);
 	while ((p = bms_next_member(change->others, p)) >= 0)

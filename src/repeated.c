@@ -25,6 +25,7 @@
 static StorePlan select_approvals = {
 	"SELECT v.principal, t.activity FROM idflow.vote v, idflow.task t"
 	" WHERE v.request OPERATOR(pg_catalog.=) $1 AND v.vote OPERATOR(pg_catalog.=) 'Approve'"
+	" AND " IS_BOUND("v.principal", "v.binding")
 	" AND NOT v.superseded AND v.on_behalf_of IS NULL AND v.revision OPERATOR(pg_catalog.=) $2"
 	" AND t.id OPERATOR(pg_catalog.=) v.task"
 	" AND ROW(t.workflow_id, t.position) OPERATOR(pg_catalog.<>) ROW($3, $4) ORDER BY v.voted_at, v.seq",

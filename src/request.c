@@ -67,6 +67,9 @@ enum
 	REQ_EXPIRES_ASKED,
 	REQ_DATED,
 	REQ_APPLY_AS_OF,
+	REQ_REQUESTER_BINDING,
+	REQ_SUBJECT_BINDING,
+	REQ_ROLE_BINDING,
 	REQ_TID						/* ctid, behind them in the queries */
 };
 
@@ -79,7 +82,8 @@ static StoreTable request_table = {"request"};
 	" r.subject, r.parent, r.opened_at, r.closed_at, r.revision, r.workflow_id, r.position, r.task," \
 	" r.persisted, r.steps, r.events, r.changes, r.passed, r.editors, r.requested_role," \
 	" r.partway, r.four_eyes, r.reviewed, r.left_at, r.effective_at," \
-	" r.expires_at, r.effective_asked, r.expires_asked, r.dated, r.apply_as_of, r.ctid"
+	" r.expires_at, r.effective_asked, r.expires_asked, r.dated, r.apply_as_of," \
+	" r.requester_binding, r.subject_binding, r.role_binding, r.ctid"
 
 static StorePlan lock_request = {
 	"SELECT " REQUEST_COLUMNS " FROM idflow.request r WHERE id OPERATOR(pg_catalog.=) $1 FOR UPDATE",
@@ -87,8 +91,9 @@ static StorePlan lock_request = {
 };
 
 static StorePlan insert_participant = {
-	"INSERT INTO idflow.participant (principal, request, acted) VALUES ($1, $2, $3)"
-	" ON CONFLICT (principal, request) DO UPDATE SET acted = participant.acted OR excluded.acted",
+	"INSERT INTO idflow.participant (principal, request, acted, binding) VALUES ($1, $2, $3, idflow.binding($1))"
+	" ON CONFLICT (principal, request) DO UPDATE SET acted = excluded.acted OR participant.acted"
+	" AND " IS_BOUND("participant.principal", "participant.binding") ", binding = excluded.binding",
 	3, {TEXTOID, INT8OID, BOOLOID}
 };
 
@@ -165,6 +170,9 @@ request_create(const char *actor)
 	simulation_request_made(req->id);
 	req->state = "draft";
 	req->requester = pstrdup(actor);
+	/* what an apply sets off is the requester's, whoever has his name now */
+	req->requester_binding = applying_actor && strcmp(applying_actor, actor) == 0 ?
+		applying_actor_binding : principal_binding(actor);
 	set_parent(req);
 	req->opened_at = GetCurrentTimestamp();
 	req->revision = 1;
@@ -238,6 +246,9 @@ request_from_row(StoreRow *row, ItemPointer tid)
 	req->expires_asked = ROW_INT64(row, REQ_EXPIRES_ASKED);
 	req->dated = DatumGetBool(row->values[REQ_DATED - 1]);
 	req->apply_as_of = ROW_INT64(row, REQ_APPLY_AS_OF);
+	req->requester_binding = ROW_INT64(row, REQ_REQUESTER_BINDING);
+	req->subject_binding = ROW_INT64(row, REQ_SUBJECT_BINDING);
+	req->role_binding = ROW_INT64(row, REQ_ROLE_BINDING);
 	req->tid = *tid;
 	req->marked = req->task == 0 && req->closed_at == 0;
 	if (full_state)
@@ -324,7 +335,11 @@ request_name(Request *req, Change *change)
 	if (req->title == NULL)
 		req->title = psprintf("%s on %s", operation_name(change->operation), change->target_name);
 	if (req->subject == NULL && wf->subject)
+	{
 		req->subject = expression_text(wf->subject, wf, req, change, "Subject");
+		if (req->subject)
+			req->subject_binding = request_binding(req, req->subject);
+	}
 }
 
 /*
@@ -396,6 +411,30 @@ request_close(Request *req, const char *state)
 }
 
 /*
+ * request_is_of: did a person make a request?  The name alone doesn't say so.
+ */
+bool
+request_is_of(Request *req, const char *principal)
+{
+	return strcmp(principal, req->requester) == 0 &&
+		principal_is_bound(principal, req->requester_binding);
+}
+
+/*
+ * request_binding: whose a name is that is put on record with a request.  That
+ * of its requester or subject means the one it meant when it was made.
+ */
+int64
+request_binding(Request *req, const char *name)
+{
+	if (strcmp(name, req->requester) == 0)
+		return req->requester_binding;
+	if (req->subject && req->subject_binding && strcmp(name, req->subject) == 0)
+		return req->subject_binding;
+	return principal_binding(name);
+}
+
+/*
  * request_participant: somebody acted on a request without a vote; acted
  * tells a task's verb from a comment.
  */
@@ -405,7 +444,7 @@ request_participant(Request *req, const char *principal, bool acted)
 	Datum		values[3];
 	UserSwitch	save;
 
-	if (strcmp(principal, req->requester) == 0)
+	if (request_is_of(req, principal))
 		return;
 	values[0] = CStringGetTextDatum(principal);
 	values[1] = Int64GetDatum(req->id);
@@ -477,6 +516,13 @@ set_date(StoreRow *row, AttrNumber column, TimestampTz date)
 		row_set(row, column, TimestampTzGetDatum(date));
 }
 
+static void
+set_binding(StoreRow *row, AttrNumber column, int64 binding)
+{
+	if (binding)
+		row_set(row, column, Int64GetDatum(binding));
+}
+
 /*
  * request_write: store a request and its new events.
  */
@@ -537,6 +583,11 @@ request_write(Request *req)
 	row_set(&row, REQ_DATED, BoolGetDatum(req->dated));
 	if (req->apply_as_of)
 		row_set(&row, REQ_APPLY_AS_OF, Int64GetDatum(req->apply_as_of));
+	else if (req->is_new && req->role_binding == 0)
+		req->role_binding = principal_binding(req->role);
+	set_binding(&row, REQ_REQUESTER_BINDING, req->requester_binding);
+	set_binding(&row, REQ_SUBJECT_BINDING, req->subject_binding);
+	set_binding(&row, REQ_ROLE_BINDING, req->role_binding);
 
 	if (req->is_new)
 		store_insert_at(&request_table, &row, &req->tid);

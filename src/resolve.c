@@ -132,7 +132,7 @@ settling_right(Request *req, const char *actor)
 	const char *via = NULL;
 	ListCell   *lc;
 
-	if (strcmp(req->requester, actor) == 0)
+	if (request_is_of(req, actor))
 		return "requester";
 	if (role_is_admin(GetUserId()))
 		return "idflow_admin";

@@ -288,6 +288,7 @@ reverse_make(Request *original, const char *requester, const char *role, List **
 	req->parent = original->id;
 	req->workflow = original->workflow;
 	req->subject = original->subject;
+	req->subject_binding = original->subject_binding;
 	req->dated = true;
 	req->reverses = true;
 	foreach(lc, copies)

@@ -33,7 +33,7 @@
 
 /*
  * requester_role: the role that a request is applied as; errors if it is
- * gone.
+ * gone, or another one has its name.
  */
 Oid
 requester_role(Request *req)
@@ -45,6 +45,12 @@ requester_role(Request *req)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("role \"%s\" does not exist", req->role),
 				 errdetail("Request " INT64_FORMAT " was made by it and would be applied as it.", req->id),
+				 errhint("Decline or withdraw the request.")));
+	if (!principal_is_bound(req->role, req->role_binding))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("role \"%s\" is not the one that made request " INT64_FORMAT, req->role, req->id),
+				 errdetail("That one, as which it would be applied, was dropped, and another has its name."),
 				 errhint("Decline or withdraw the request.")));
 	return roleid;
 }

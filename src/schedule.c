@@ -331,7 +331,7 @@ schedule_save(Request *req, Jsonb *edits, const char *actor, bool *narrowed)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"%s\" must be a timestamp or null", key)));
-	if (strcmp(actor, req->requester) != 0 && before != 0 && (expires == 0 || expires > before))
+	if (!request_is_of(req, actor) && before != 0 && (expires == 0 || expires > before))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("\"%s\" may not put off the end of request " INT64_FORMAT, actor, req->id),

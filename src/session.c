@@ -27,6 +27,7 @@ typedef struct Entry
 	SubTransactionId subid;
 	int64		request;
 	char	   *text;			/* bypass: the reason; newest: the actor */
+	int64		binding;		/* newest: whose name that is; see principal.c */
 	struct Entry *up;
 } Entry;
 
@@ -39,6 +40,7 @@ static Entry *newest = NULL;	/* of this transaction */
 typedef struct Remembered
 {
 	char	   *actor;
+	int64		binding;
 	int64		request;
 } Remembered;
 
@@ -55,6 +57,7 @@ entry_push(Entry **stack, int64 request, const char *text)
 	entry->subid = subid;
 	entry->request = request;
 	entry->text = text ? pstrdup(text) : NULL;
+	entry->binding = 0;
 	entry->up = *stack;
 	MemoryContextSwitchTo(oldcxt);
 	*stack = entry;
@@ -98,7 +101,7 @@ newest_commit(SubTransactionId subid, SubTransactionId parent)
  * the commit, so it must not fail: it works with malloc and forgets instead.
  */
 static void
-remember_session(const char *actor, int64 request)
+remember_session(const char *actor, int64 binding, int64 request)
 {
 	char	   *copy = NULL;
 	int			i;
@@ -120,6 +123,7 @@ remember_session(const char *actor, int64 request)
 	}
 	memmove(&remembered[1], &remembered[0], i * sizeof(Remembered));
 	remembered[0].actor = copy;
+	remembered[0].binding = binding;
 	remembered[0].request = request;
 }
 
@@ -145,7 +149,7 @@ session_xact_callback(XactEvent event, void *arg)
 					oldest_first = e;
 				}
 				for (Entry *e = oldest_first; e; e = e->up)
-					remember_session(e->text, e->request);
+					remember_session(e->text, e->binding, e->request);
 			}
 			/* FALLTHROUGH */
 		case XACT_EVENT_ABORT:
@@ -241,6 +245,7 @@ remember_request(const char *actor, int64 request)
 		newest->request = request;
 	else
 		entry_push(&newest, request, actor);
+	newest->binding = principal_binding(actor);
 }
 
 /*
@@ -252,9 +257,9 @@ remembered_request(const char *actor)
 {
 	for (Entry *e = newest; e; e = e->up)
 		if (strcmp(e->text, actor) == 0)
-			return e->request;
+			return principal_is_bound(actor, e->binding) ? e->request : 0;
 	for (int i = 0; i < nremembered; i++)
 		if (strcmp(remembered[i].actor, actor) == 0)
-			return remembered[i].request;
+			return principal_is_bound(actor, remembered[i].binding) ? remembered[i].request : 0;
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 
 #include "heapstore.h"
@@ -36,7 +37,8 @@ enum
 	TK_DUE_AT,
 	TK_CLAIMED_BY,
 	TK_CLAIMED_AT,
-	TK_QUOTA
+	TK_QUOTA,
+	TK_CLAIMED_BINDING
 };
 
 /* Columns of idflow.candidate. */
@@ -45,7 +47,8 @@ enum
 	CA_TASK = 1,
 	CA_REQUEST,
 	CA_KEY,
-	CA_SOURCE
+	CA_SOURCE,
+	CA_BINDING
 };
 
 /* Columns of idflow.vote. */
@@ -61,7 +64,9 @@ enum
 	VO_COMMENT,
 	VO_VOTED_AT,
 	VO_REVISION,
-	VO_SUPERSEDED
+	VO_SUPERSEDED,
+	VO_BINDING,
+	VO_BEHALF_BINDING
 };
 
 static StoreTable task_table = {"task"};
@@ -69,9 +74,11 @@ static StoreTable candidate_table = {"candidate"};
 static StoreTable vote_table = {"vote"};
 
 static StorePlan insert_candidates = {
-	"INSERT INTO idflow.candidate (task, request, key, source)"
-	" SELECT $1, $2, k, $4 FROM pg_catalog.unnest($3) k ON CONFLICT DO NOTHING",
-	4, {INT8OID, INT8OID, TEXTARRAYOID, TEXTOID}
+	"INSERT INTO idflow.candidate AS c (task, request, key, source, binding)"
+	" SELECT $1, $2, k, $4, b FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($5)) u (k, b)"
+	" ON CONFLICT (task, key) DO UPDATE SET source = excluded.source, binding = excluded.binding"
+	" WHERE NOT " KEY_IS_BOUND("c"),
+	5, {INT8OID, INT8OID, TEXTARRAYOID, TEXTOID, INT8ARRAYOID}
 };
 
 static StorePlan delete_candidates = {
@@ -87,7 +94,7 @@ static StorePlan delete_candidate = {
 };
 
 static StorePlan move_task = {
-	"UPDATE idflow.task SET activity_state = $2, claimed_by = NULL, claimed_at = NULL"
+	"UPDATE idflow.task SET activity_state = $2, claimed_by = NULL, claimed_at = NULL, claimed_binding = NULL"
 	" WHERE id OPERATOR(pg_catalog.=) $1",
 	2, {INT8OID, TEXTOID}
 };
@@ -98,7 +105,7 @@ static StorePlan update_quota = {
 };
 
 static StorePlan unclaim_task = {
-	"UPDATE idflow.task SET claimed_by = NULL, claimed_at = NULL WHERE id OPERATOR(pg_catalog.=) $1",
+	"UPDATE idflow.task SET claimed_by = NULL, claimed_at = NULL, claimed_binding = NULL WHERE id OPERATOR(pg_catalog.=) $1",
 	1, {INT8OID}
 };
 
@@ -108,10 +115,47 @@ static StorePlan void_votes = {
 	2, {INT8OID, INT8OID}
 };
 
+/*
+ * key_binding: whose a candidate key is; 0 for a profile's.
+ */
+int64
+key_binding(Request *req, const char *key)
+{
+	return strncmp(key, KEY_PRINCIPAL, strlen(KEY_PRINCIPAL)) == 0 ?
+		request_binding(req, key + strlen(KEY_PRINCIPAL)) : 0;
+}
+
+/* The same of several, as int8[]. */
+static Datum
+key_bindings(Request *req, List *keys)
+{
+	int			n = list_length(keys);
+	Datum	   *values = palloc(n * sizeof(Datum));
+	bool	   *nulls = palloc(n * sizeof(bool));
+	int			lower = 1;
+
+	for (int i = 0; i < n; i++)
+	{
+		int64		binding = key_binding(req, list_nth(keys, i));
+
+		values[i] = Int64GetDatum(binding);
+		nulls[i] = binding == 0;
+	}
+	return PointerGetDatum(construct_md_array(values, nulls, 1, &n, &lower, INT8OID, 8,
+											  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+static void
+set_binding(StoreRow *row, AttrNumber column, int64 binding)
+{
+	if (binding)
+		row_set(row, column, Int64GetDatum(binding));
+}
+
 static void
 store_candidates(Request *req, List *keys, const char *source)
 {
-	Datum		values[4];
+	Datum		values[5];
 	UserSwitch	save;
 
 	if (keys == NIL)
@@ -121,6 +165,7 @@ store_candidates(Request *req, List *keys, const char *source)
 	values[3] = CStringGetTextDatum(source);
 	store_begin(&save);
 	values[2] = text_array_datum(keys);
+	values[4] = key_bindings(req, keys);
 	store_exec(&insert_candidates, values, NULL, false);
 	store_end(&save);
 }
@@ -213,6 +258,7 @@ task_mark_waiting(Request *req)
 	row_set(&row, CA_REQUEST, Int64GetDatum(req->id));
 	row_set_text(&row, CA_KEY, psprintf(KEY_PRINCIPAL "%s", req->requester));
 	row_set_text(&row, CA_SOURCE, "Requester");
+	set_binding(&row, CA_BINDING, req->requester_binding);
 	store_insert(&candidate_table, &row);
 }
 
@@ -253,13 +299,14 @@ task_open(Request *req)
 		row_set(&row, TK_QUOTA, JsonbPGetDatum(quota));
 	store_insert(&task_table, &row);
 
-	row_clear(&row);
 	foreach(lc, keys)
 	{
+		row_clear(&row);
 		row_set(&row, CA_TASK, Int64GetDatum(req->task));
 		row_set(&row, CA_REQUEST, Int64GetDatum(req->id));
 		row_set_text(&row, CA_KEY, lfirst(lc));
 		row_set_text(&row, CA_SOURCE, source);
+		set_binding(&row, CA_BINDING, key_binding(req, lfirst(lc)));
 		store_insert(&candidate_table, &row);
 	}
 	if (activity->has_deadline)
@@ -339,21 +386,32 @@ task_store_vote(Request *req, Vote *vote)
 	row_set(&row, VO_VOTED_AT, TimestampTzGetDatum(GetCurrentTimestamp()));
 	row_set(&row, VO_REVISION, Int32GetDatum(req->revision));
 	row_set(&row, VO_SUPERSEDED, BoolGetDatum(false));
+	set_binding(&row, VO_BINDING, principal_binding(vote->principal));
+	if (vote->on_behalf_of)
+		set_binding(&row, VO_BEHALF_BINDING, principal_binding(vote->on_behalf_of));
 	store_insert(&vote_table, &row);
 }
 
 /*
- * task_claimant: who has claimed the open task, or NULL.
+ * task_claimant: who has claimed the open task, or NULL.  A claim ends with the
+ * role that made it.
  */
 char *
 task_claimant(Request *req)
 {
 	StoreRow	row;
 	ItemPointerData tid = req->task_tid;
+	char	   *claimant;
 
 	if (!store_fetch_again(&task_table, req->task, &row, &tid))
 		elog(ERROR, "task " INT64_FORMAT " is gone", req->task);
-	return row.nulls[TK_CLAIMED_BY - 1] ? NULL : TextDatumGetCString(row.values[TK_CLAIMED_BY - 1]);
+	if (row.nulls[TK_CLAIMED_BY - 1])
+		return NULL;
+	claimant = TextDatumGetCString(row.values[TK_CLAIMED_BY - 1]);
+	if (!row.nulls[TK_CLAIMED_BINDING - 1] &&
+		!principal_is_bound(claimant, DatumGetInt64(row.values[TK_CLAIMED_BINDING - 1])))
+		return NULL;
+	return claimant;
 }
 
 /*

@@ -22,6 +22,7 @@ extern List *candidate_escalated_keys(Request *req, bool *instead);
 extern bool candidate_taken_over(Request *req);
 extern List *task_asked_keys(Request *req);
 extern char *task_claimant(Request *req);
+extern int64 key_binding(Request *req, const char *key);
 
 /* repeated.c */
 extern bool repeated_approve(Request *req);

@@ -151,6 +151,7 @@ record(Request *req, const DefinitionElement *timeout, List *keys, bool instead)
 {
 	Event	   *event;
 	JsonbParseState *state = NULL;
+	bool		bound = false;
 	ListCell   *lc;
 
 	event = request_event(req, ACTOR_SYSTEM, TIMER_TIMEOUT, "Timeout",
@@ -167,6 +168,16 @@ record(Request *req, const DefinitionElement *timeout, List *keys, bool instead)
 		json_open(&state, WJB_BEGIN_ARRAY);
 		foreach(lc, keys)
 			json_string(&state, WJB_ELEM, lfirst(lc));
+		(void) json_close(&state, WJB_END_ARRAY);
+		foreach(lc, keys)
+			bound |= key_binding(req, lfirst(lc)) != 0;
+	}
+	if (bound)
+	{
+		json_key(&state, "bindings");
+		json_open(&state, WJB_BEGIN_ARRAY);
+		foreach(lc, keys)
+			json_binding(&state, WJB_ELEM, key_binding(req, lfirst(lc)));
 		(void) json_close(&state, WJB_END_ARRAY);
 	}
 	if (instead)

@@ -108,6 +108,7 @@ idflow_undo(PG_FUNCTION_ARGS)
 	req->title = psprintf("Undo of request " INT64_FORMAT "%s%s", id,
 						  original->title ? ": " : "", original->title ? original->title : "");
 	req->subject = NULL;
+	req->subject_binding = 0;
 	req->acting = actor;
 	request_name(req, first);
 	foreach(lc, list_copy(req->changes))

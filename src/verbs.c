@@ -91,7 +91,7 @@ require_visible(int64 request)
 void
 require_own(Request *req, const char *actor, const char *what)
 {
-	if (strcmp(req->requester, actor) != 0 && !role_is_admin(GetUserId()))
+	if (!request_is_of(req, actor) && !role_is_admin(GetUserId()))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("\"%s\" may not %s request " INT64_FORMAT, actor, what, req->id),
@@ -110,7 +110,7 @@ load_own(int64 id, const char *what)
 
 	require_own(req, actor, what);
 	req->acting = actor;
-	req->acting_via = strcmp(req->requester, actor) == 0 ? "requester" : "idflow_admin";
+	req->acting_via = request_is_of(req, actor) ? "requester" : "idflow_admin";
 	return req;
 }
 

@@ -48,10 +48,12 @@ idflow_visible(PG_FUNCTION_ARGS)
 {
 	static StorePlan plan = {
 		"SELECT r.id FROM idflow.request r WHERE r.requester OPERATOR(pg_catalog.=) $2"
+		" AND " IS_BOUND("r.requester", "r.requester_binding")
 		" UNION SELECT r.id FROM idflow.request r WHERE r.subject OPERATOR(pg_catalog.=) $2"
-		" UNION SELECT c.request FROM idflow.candidate c WHERE c.key OPERATOR(pg_catalog.=) ANY ($3)"
+		" AND " IS_BOUND("r.subject", "r.subject_binding")
+		" UNION SELECT c.request FROM idflow.candidate c WHERE c.key OPERATOR(pg_catalog.=) ANY ($3) AND " KEY_IS_BOUND("c")
 		" UNION SELECT c.request FROM ROWS FROM (pg_catalog.unnest($4), pg_catalog.unnest($5)) d (key, workflow)"
-		" JOIN idflow.candidate c ON c.key OPERATOR(pg_catalog.=) d.key"
+		" JOIN idflow.candidate c ON c.key OPERATOR(pg_catalog.=) d.key AND " KEY_IS_BOUND("c")
 		" JOIN idflow.request r ON r.id OPERATOR(pg_catalog.=) c.request"
 		" AND r.task OPERATOR(pg_catalog.=) c.task"
 		" AND (d.workflow IS NULL OR r.workflow OPERATOR(pg_catalog.=) d.workflow)"
@@ -59,7 +61,9 @@ idflow_visible(PG_FUNCTION_ARGS)
 		" UNION SELECT r.id FROM idflow.vote o JOIN idflow.request r ON r.id OPERATOR(pg_catalog.=) o.request"
 		" WHERE o.principal OPERATOR(pg_catalog.=) ANY ($6) AND o.principal OPERATOR(pg_catalog.<>) $2 AND " DEPUTY_SETTLES
 		" UNION SELECT v.request FROM idflow.vote v WHERE v.principal OPERATOR(pg_catalog.=) $2"
-		" UNION SELECT p.request FROM idflow.participant p WHERE p.principal OPERATOR(pg_catalog.=) $2",
+		" AND " IS_BOUND("v.principal", "v.binding")
+		" UNION SELECT p.request FROM idflow.participant p WHERE p.principal OPERATOR(pg_catalog.=) $2"
+		" AND " IS_BOUND("p.principal", "p.binding"),
 		6, {INT8OID, VIEWER_TYPES}
 	};
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;

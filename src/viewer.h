@@ -23,14 +23,14 @@
  */
 #define DEPUTY_MAY \
 	"(NOT coalesce(" BARRED " OPERATOR(pg_catalog.&&) $6, false)" \
-	" OR idflow.stands_in_for(ARRAY(SELECT s.key FROM idflow.candidate s WHERE s.task OPERATOR(pg_catalog.=) r.task)," \
+	" OR idflow.stands_in_for(ARRAY(SELECT s.key FROM idflow.candidate s WHERE s.task OPERATOR(pg_catalog.=) r.task AND " KEY_IS_BOUND("s") ")," \
 	" r.workflow, " BARRED ") IS NOT NULL)"
 
 #define DEPUTY_OF(which) \
 	"(r.requester OPERATOR(pg_catalog.<>) $2 AND r.subject IS DISTINCT FROM $2" \
 	" AND EXISTS (SELECT FROM ROWS FROM (pg_catalog.unnest($4), pg_catalog.unnest($5)) d (key, workflow)" \
 	" JOIN idflow.candidate c ON c.key OPERATOR(pg_catalog.=) d.key" \
-	" WHERE c.task OPERATOR(pg_catalog.=) r.task AND " which \
+	" WHERE c.task OPERATOR(pg_catalog.=) r.task AND " KEY_IS_BOUND("c") " AND " which \
 	" AND (d.workflow IS NULL OR d.workflow OPERATOR(pg_catalog.=) r.workflow))" \
 	" AND " DEPUTY_MAY ")"
 
@@ -40,9 +40,10 @@
 #define DEPUTY_SETTLES \
 	"(r.state OPERATOR(pg_catalog.=) ANY ('{conflict,failed}')" \
 	" AND EXISTS (SELECT FROM idflow.vote v WHERE v.request OPERATOR(pg_catalog.=) r.id" \
-	" AND v.principal OPERATOR(pg_catalog.=) ANY ($6) AND v.principal OPERATOR(pg_catalog.<>) $2)" \
+	" AND v.principal OPERATOR(pg_catalog.=) ANY ($6) AND v.principal OPERATOR(pg_catalog.<>) $2" \
+	" AND " IS_BOUND("v.principal", "v.binding") ")" \
 	" AND idflow.stands_in_for(ARRAY(SELECT '" KEY_PRINCIPAL "' OPERATOR(pg_catalog.||) v.principal FROM idflow.vote v" \
-	" WHERE v.request OPERATOR(pg_catalog.=) r.id), r.workflow," \
+	" WHERE v.request OPERATOR(pg_catalog.=) r.id AND " IS_BOUND("v.principal", "v.binding") "), r.workflow," \
 	" (SELECT CASE WHEN coalesce(r.four_eyes, w.four_eyes)" \
 	" THEN pg_catalog.array_remove(ARRAY[r.requester, r.subject] OPERATOR(pg_catalog.||) r.editors, NULL)" \
 	" ELSE '{}'::pg_catalog.text[] END FROM idflow.workflow w" \
@@ -56,16 +57,17 @@
  * himself.  A deputy of its requester sees no more of it than that one.
  */
 #define VIEWER_FLAGS \
-	"r.requester OPERATOR(pg_catalog.=) $2 OR coalesce(r.subject OPERATOR(pg_catalog.=) $2, false)," \
+	"r.requester OPERATOR(pg_catalog.=) $2 AND " IS_BOUND("r.requester", "r.requester_binding") \
+	" OR coalesce(r.subject OPERATOR(pg_catalog.=) $2 AND " IS_BOUND("r.subject", "r.subject_binding") ", false)," \
 	" EXISTS (SELECT FROM idflow.participant p WHERE p.request OPERATOR(pg_catalog.=) r.id" \
-	" AND p.principal OPERATOR(pg_catalog.=) $2 AND p.acted)," \
+	" AND p.principal OPERATOR(pg_catalog.=) $2 AND p.acted AND " IS_BOUND("p.principal", "p.binding") ")," \
 	" EXISTS (SELECT FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) r.task" \
-	" AND c.key OPERATOR(pg_catalog.=) ANY ($3)" \
+	" AND c.key OPERATOR(pg_catalog.=) ANY ($3) AND " KEY_IS_BOUND("c") \
 	" AND c.source OPERATOR(pg_catalog.=) ANY ('{Actor,Added}'))" \
 	" OR EXISTS (SELECT FROM idflow.vote v WHERE v.request OPERATOR(pg_catalog.=) r.id" \
-	" AND v.principal OPERATOR(pg_catalog.=) $2)," \
+	" AND v.principal OPERATOR(pg_catalog.=) $2 AND " IS_BOUND("v.principal", "v.binding") ")," \
 	" EXISTS (SELECT FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) r.task" \
-	" AND c.key OPERATOR(pg_catalog.=) ANY ($3)) OR " DEPUTY_SETTLES " OR " \
+	" AND c.key OPERATOR(pg_catalog.=) ANY ($3) AND " KEY_IS_BOUND("c") ") OR " DEPUTY_SETTLES " OR " \
 	DEPUTY_OF("(c.source OPERATOR(pg_catalog.=) ANY ('{Actor,Added}')" \
 			  " OR c.key OPERATOR(pg_catalog.<>) ('" KEY_PRINCIPAL "' OPERATOR(pg_catalog.||) r.requester)" \
 			  " AND c.key IS DISTINCT FROM ('" KEY_PRINCIPAL "' OPERATOR(pg_catalog.||) r.subject))") "," \

@@ -51,14 +51,18 @@ typedef struct Ballot
 
 static StorePlan select_votes = {
 	"SELECT COALESCE(on_behalf_of, principal), principal, vote, via FROM idflow.vote"
-	" WHERE request OPERATOR(pg_catalog.=) $1 AND task OPERATOR(pg_catalog.=) $2 AND NOT superseded ORDER BY seq",
+	" WHERE request OPERATOR(pg_catalog.=) $1 AND task OPERATOR(pg_catalog.=) $2 AND NOT superseded"
+	" AND " IS_BOUND("principal", "binding") " AND " IS_BOUND("on_behalf_of", "behalf_binding") " ORDER BY seq",
 	2, {INT8OID, INT8OID}
 };
 
 static StorePlan select_quota = {
-	"SELECT g.ord, e FROM idflow.task t,"
+	"SELECT g.ord, e.name FROM idflow.task t,"
 	" pg_catalog.jsonb_array_elements(t.quota OPERATOR(pg_catalog.->) 'electors') WITH ORDINALITY g (list, ord),"
-	" pg_catalog.jsonb_array_elements_text(g.list) e WHERE t.id OPERATOR(pg_catalog.=) $1",
+	" pg_catalog.jsonb_array_elements_text(g.list) WITH ORDINALITY e (name, ord)"
+	" WHERE t.id OPERATOR(pg_catalog.=) $1 AND idflow.is_bound(e.name, (t.quota OPERATOR(pg_catalog.->) 'bindings'"
+	" OPERATOR(pg_catalog.->) (g.ord OPERATOR(pg_catalog.-) 1)::pg_catalog.int4"
+	" OPERATOR(pg_catalog.->>) (e.ord OPERATOR(pg_catalog.-) 1)::pg_catalog.int4)::pg_catalog.int8)",
 	1, {INT8OID}
 };
 
@@ -69,7 +73,7 @@ static StorePlan select_has_quota = {
 
 /* a vote that doesn't end the task lets others claim it */
 static StorePlan update_task = {
-	"UPDATE idflow.task SET claimed_by = NULL, claimed_at = NULL,"
+	"UPDATE idflow.task SET claimed_by = NULL, claimed_at = NULL, claimed_binding = NULL,"
 	" quota = pg_catalog.jsonb_set(quota, '{needed}', pg_catalog.to_jsonb($2))"
 	" WHERE id OPERATOR(pg_catalog.=) $1",
 	2, {INT8OID, INT4OID}
@@ -374,6 +378,7 @@ vote_open(Request *req, Activity *activity)
 {
 	Ballot	   *ballot;
 	JsonbParseState *state = NULL;
+	bool		bound = false;
 
 	if (!activity->has_quota || no_actor_escalates(req, activity))
 		return NULL;
@@ -389,6 +394,21 @@ vote_open(Request *req, Activity *activity)
 		for (int i = 0; i < ballot->nvoters; i++)
 			if (ballot->voters[i].now & (UINT64CONST(1) << q))
 				json_string(&state, WJB_ELEM, ballot->voters[i].name);
+		(void) json_close(&state, WJB_END_ARRAY);
+	}
+	(void) json_close(&state, WJB_END_ARRAY);
+	for (int i = 0; i < ballot->nvoters; i++)
+		bound |= request_binding(req, ballot->voters[i].name) != 0;
+	if (!bound)
+		return JsonbValueToJsonb(json_close(&state, WJB_END_OBJECT));
+	json_key(&state, "bindings");
+	json_open(&state, WJB_BEGIN_ARRAY);
+	for (int q = 0; q < ballot->nquotas; q++)
+	{
+		json_open(&state, WJB_BEGIN_ARRAY);
+		for (int i = 0; i < ballot->nvoters; i++)
+			if (ballot->voters[i].now & (UINT64CONST(1) << q))
+				json_binding(&state, WJB_ELEM, request_binding(req, ballot->voters[i].name));
 		(void) json_close(&state, WJB_END_ARRAY);
 	}
 	(void) json_close(&state, WJB_END_ARRAY);

@@ -102,7 +102,11 @@ CREATE TABLE idflow.request (
 	effective_asked timestamptz,
 	expires_asked   timestamptz,
 	dated           boolean NOT NULL DEFAULT false,		-- the dates stand, whatever the workflow says now
-	apply_as_of     bigint			-- version whose ApplyAs requested_role is; null: the requester's own
+	apply_as_of     bigint,			-- version whose ApplyAs requested_role is; null: the requester's own
+	-- whose the names are, see idflow.binding()
+	requester_binding bigint,
+	subject_binding bigint,
+	role_binding    bigint
 ) WITH (fillfactor = 80);	-- no index has a column that changes: updates stay in the page
 
 /* A layout names the columns that an image's values stand for. */
@@ -202,7 +206,8 @@ CREATE TABLE idflow.task (
 	due_at          timestamptz,
 	claimed_by      text,
 	claimed_at      timestamptz,
-	quota           jsonb		-- null: one vote ends it
+	quota           jsonb,		-- null: one vote ends it
+	claimed_binding bigint
 ) WITH (fillfactor = 90);
 
 /*
@@ -217,6 +222,7 @@ CREATE TABLE idflow.candidate (
 	request    bigint NOT NULL,
 	key        text NOT NULL,
 	source     text NOT NULL DEFAULT 'Actor' CHECK (idflow.is_state('source', source)),
+	binding    bigint,
 	PRIMARY KEY (task, key)
 );
 
@@ -232,6 +238,8 @@ CREATE TABLE idflow.vote (
 	voted_at      timestamptz NOT NULL,
 	revision      int NOT NULL,
 	superseded    boolean NOT NULL DEFAULT false,
+	binding       bigint,
+	behalf_binding bigint,
 	PRIMARY KEY (request, task, seq)
 );
 
@@ -240,6 +248,7 @@ CREATE TABLE idflow.participant (
 	principal  text NOT NULL,
 	request    bigint NOT NULL,
 	acted      boolean NOT NULL,		-- on a task, not by a comment only
+	binding    bigint,
 	PRIMARY KEY (principal, request)
 );
 
@@ -266,6 +275,7 @@ CREATE TABLE idflow.event (
 CREATE TABLE idflow.profile_member (
 	profile    text NOT NULL,
 	principal  text NOT NULL,
+	binding    bigint,
 	PRIMARY KEY (profile, principal)
 );
 

@@ -46,12 +46,47 @@ CREATE FUNCTION idflow.is_admin() RETURNS boolean
 COMMENT ON FUNCTION idflow.is_admin() IS
 'True if the current database role has the privileges of idflow_admin or is a superuser. An actor''s name never gives them.';
 
+-- ------------------------------------------------------------ whose a name is
+
+CREATE FUNCTION idflow.binding(name text) RETURNS bigint
+	AS 'MODULE_PATHNAME', 'idflow_binding'
+	LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION idflow.binding(text) IS
+'The database role that has a name now, as idflow notes it beside the names of people: its oid, and above it a mark of this database, outside of which that means nothing. Null if no role has the name.';
+
+CREATE FUNCTION idflow.is_bound(name text, binding bigint) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'idflow_is_bound'
+	LANGUAGE C STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION idflow.is_bound(text, bigint) IS
+'Is a name still that of the role that it was when idflow.binding() noted it? True where nothing was noted, or in another database. False: the role was dropped, and whoever has the name now inherits nothing.';
+
+CREATE FUNCTION idflow.bind_member() RETURNS trigger
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	NEW.binding := idflow.binding(NEW.principal);
+	IF TG_OP = 'INSERT' THEN
+		-- the row of another role that had the name is in nobody's way
+		DELETE FROM idflow.profile_member m
+		WHERE m.profile = NEW.profile AND m.principal = NEW.principal AND NOT idflow.is_bound(m.principal, m.binding);
+	END IF;
+	RETURN NEW;
+END $$;
+REVOKE EXECUTE ON FUNCTION idflow.bind_member() FROM PUBLIC;
+COMMENT ON FUNCTION idflow.bind_member() IS 'Notes whose the names in idflow.profile_member are.';
+
+CREATE TRIGGER bind_member
+	BEFORE INSERT OR UPDATE OF principal ON idflow.profile_member
+	FOR EACH ROW EXECUTE FUNCTION idflow.bind_member();
+
 -- ------------------------------------------------------------- the directory
 
 CREATE INDEX profile_member_principal ON idflow.profile_member (principal, profile);
 GRANT SELECT, INSERT, UPDATE, DELETE ON idflow.profile_member TO idflow_admin;
 COMMENT ON TABLE idflow.profile_member IS
 'Who holds which profile, beside the memberships of PostgreSQL roles. Not read while idflow.set_directory() has put another relation in place.';
+COMMENT ON COLUMN idflow.profile_member.binding IS
+'Whose the name is, see idflow.binding(); a row is that of the role which had the name when it was written. Inserting the row again gives it to who has the name now.';
 
 CREATE FUNCTION idflow.set_directory(relation regclass) RETURNS void
 	AS 'MODULE_PATHNAME', 'idflow_set_directory'

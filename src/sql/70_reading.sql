@@ -6,7 +6,7 @@
 
 CREATE INDEX request_requester ON idflow.request (requester);
 CREATE INDEX request_subject ON idflow.request (subject) WHERE subject IS NOT NULL;
-CREATE INDEX candidate_key ON idflow.candidate (key, request);
+CREATE INDEX candidate_key ON idflow.candidate (key, request) INCLUDE (binding);
 CREATE INDEX vote_principal ON idflow.vote (principal, request);
 CREATE INDEX change_data_key ON idflow.change_data (key_hash);
 
@@ -52,6 +52,8 @@ COMMENT ON COLUMN idflow.request.state IS
 COMMENT ON COLUMN idflow.request.activity_state IS
 'Full name of the state of the activity at which the request stands, such as Review-ReviewPending.';
 COMMENT ON COLUMN idflow.request.subject IS 'Principal whom the request is about, by the workflow''s Subject.';
+COMMENT ON COLUMN idflow.request.requester_binding IS
+'Whose the requester''s name is, see idflow.binding(): a role made again under it is another one. Likewise subject_binding, role_binding, and the columns binding and _binding of other tables.';
 COMMENT ON COLUMN idflow.request.parent IS 'Request whose apply made this one, or that this one reverses.';
 COMMENT ON COLUMN idflow.request.effective_at IS 'It is not written before; null: as soon as it is approved. The latest that its requester and its workflows say.';
 COMMENT ON COLUMN idflow.request.expires_at IS 'What it has written is reversed then; null: never. The earliest that its requester, its reviewers and its workflows say.';
@@ -126,7 +128,7 @@ CREATE VIEW idflow.inbox WITH (security_barrier) AS
 		CASE WHEN (SELECT idflow.actor()) OPERATOR(pg_catalog.=) ANY (ARRAY[r.requester, r.subject])
 			THEN idflow.change_image(r.id, d.seq, 'key')	-- his sight is narrower
 			ELSE idflow.key_json(d.layout, d.key_columns, d.key) END AS key,
-		t.opened_at, t.due_at, t.claimed_by,
+		t.opened_at, t.due_at, CASE WHEN idflow.is_bound(t.claimed_by, t.claimed_binding) THEN t.claimed_by END AS claimed_by,
 		b.on_behalf_of,
 		CASE WHEN m.own THEN '' ELSE 'deputy, ' END OPERATOR(pg_catalog.||) CASE WHEN pg_catalog.starts_with(m.key, 'a:') THEN 'idflow_admin'
 			WHEN pg_catalog.starts_with(m.key, 'p:')
@@ -136,7 +138,8 @@ CREATE VIEW idflow.inbox WITH (security_barrier) AS
 		coalesce((t.quota OPERATOR(pg_catalog.->>) 'needed')::int, 1) AS needed,
 		(SELECT pg_catalog.count(*)::int FROM idflow.vote v
 		 WHERE v.request OPERATOR(pg_catalog.=) r.id AND v.task OPERATOR(pg_catalog.=) t.id
-			AND NOT v.superseded AND v.vote OPERATOR(pg_catalog.=) 'Approve') AS given,
+			AND NOT v.superseded AND v.vote OPERATOR(pg_catalog.=) 'Approve'
+			AND idflow.is_bound(v.principal, v.binding) AND idflow.is_bound(v.on_behalf_of, v.behalf_binding)) AS given,
 		coalesce(CASE WHEN NOT coalesce(r.four_eyes, w.four_eyes) OR pg_catalog.right(t.activity_state, 14) OPERATOR(pg_catalog.<>) '-ReviewPending'
 			THEN NULL
 			WHEN r.requester OPERATOR(pg_catalog.=) (SELECT idflow.actor()) THEN 'four eyes: you requested it'
@@ -151,6 +154,7 @@ CREATE VIEW idflow.inbox WITH (security_barrier) AS
 			FROM idflow.candidate c
 			WHERE c.key OPERATOR(pg_catalog.=) ANY
 				((SELECT idflow.my_keys() OPERATOR(pg_catalog.||) idflow.deputy_keys())::text[])
+				AND (c.binding IS NULL OR idflow.is_bound(pg_catalog.substr(c.key, 3), c.binding))
 			ORDER BY c.task, own DESC, c.key COLLATE pg_catalog."C" DESC	-- u: before p: before a:
 		) m
 		JOIN idflow.task t ON t.id OPERATOR(pg_catalog.=) m.task
@@ -163,7 +167,8 @@ CREATE VIEW idflow.inbox WITH (security_barrier) AS
 			ORDER BY c.seq LIMIT 1) d ON true
 		CROSS JOIN LATERAL (
 			SELECT CASE WHEN NOT m.own THEN
-				idflow.stands_in_for(ARRAY(SELECT c.key FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) t.id),
+				idflow.stands_in_for(ARRAY(SELECT c.key FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) t.id
+						AND (c.binding IS NULL OR idflow.is_bound(pg_catalog.substr(c.key, 3), c.binding))),
 					r.workflow,
 					CASE WHEN coalesce(r.four_eyes, w.four_eyes)
 							AND pg_catalog.starts_with(t.activity_state, 'Review')
@@ -171,13 +176,15 @@ CREATE VIEW idflow.inbox WITH (security_barrier) AS
 						ELSE '{}' END) END AS on_behalf_of) b
 	WHERE t.state OPERATOR(pg_catalog.=) 'open'
 		AND (m.own OR b.on_behalf_of IS NOT NULL)
-		AND (t.claimed_by IS NULL OR t.claimed_by OPERATOR(pg_catalog.=) (SELECT idflow.actor())
+		AND (t.claimed_by IS NULL OR NOT idflow.is_bound(t.claimed_by, t.claimed_binding)
+			OR t.claimed_by OPERATOR(pg_catalog.=) (SELECT idflow.actor())
 			OR t.claimed_by OPERATOR(pg_catalog.=) b.on_behalf_of
 			OR NOT idflow.claim_stands(t.id))
 		-- who has voted is asked no more
 		AND (t.quota IS NULL OR NOT EXISTS (
 			SELECT FROM idflow.vote v
 			WHERE v.request OPERATOR(pg_catalog.=) r.id AND v.task OPERATOR(pg_catalog.=) t.id AND NOT v.superseded
+				AND idflow.is_bound(v.principal, v.binding) AND idflow.is_bound(v.on_behalf_of, v.behalf_binding)
 				AND (v.principal OPERATOR(pg_catalog.=) (SELECT idflow.actor())
 					OR coalesce(v.on_behalf_of, v.principal) OPERATOR(pg_catalog.=)
 						coalesce(b.on_behalf_of, (SELECT idflow.actor())))));

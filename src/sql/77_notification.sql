@@ -20,7 +20,8 @@ CREATE TABLE idflow.notification (
 	announced_at    timestamptz,
 	sent_at         timestamptz,
 	attempts        int NOT NULL DEFAULT 0,
-	error           text
+	error           text,
+	binding         bigint
 );
 CREATE INDEX notification_new ON idflow.notification (id) WHERE announced_at IS NULL;
 CREATE INDEX notification_request ON idflow.notification (request);
@@ -34,7 +35,7 @@ COMMENT ON COLUMN idflow.notification.announced_at IS 'When idflow.run_due() tol
 
 ALTER TABLE idflow.notification ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON idflow.notification FOR SELECT TO PUBLIC
-	USING (principal OPERATOR(pg_catalog.=) (SELECT idflow.actor()));
+	USING (principal OPERATOR(pg_catalog.=) (SELECT idflow.actor()) AND idflow.is_bound(principal, binding));
 CREATE POLICY auditor ON idflow.notification FOR SELECT TO idflow_auditor USING (true);
 CREATE POLICY admin ON idflow.notification FOR SELECT TO idflow_admin USING (true);
 GRANT SELECT ON idflow.notification TO PUBLIC;

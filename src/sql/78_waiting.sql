@@ -14,12 +14,13 @@ CREATE VIEW idflow.waiting WITH (security_invoker) AS
 			WHEN pg_catalog.right(t.activity_state, 14) OPERATOR(pg_catalog.=) '-RefinePending' THEN 'refinement'
 			ELSE 'action' END AS reason,
 		CASE WHEN r.state OPERATOR(pg_catalog.=) 'open'
-			THEN coalesce(t.claimed_by,
+			THEN coalesce(CASE WHEN idflow.is_bound(t.claimed_by, t.claimed_binding) THEN t.claimed_by END,
 				(SELECT pg_catalog.string_agg(
 					CASE WHEN pg_catalog.starts_with(c.key, 'p:')
 						THEN 'profile ' OPERATOR(pg_catalog.||) pg_catalog.substr(c.key, 3)
 						ELSE pg_catalog.substr(c.key, 3) END, ', ' ORDER BY c.key COLLATE pg_catalog."C" DESC)
-				 FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) t.id), 'idflow_admin')
+				 FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) t.id
+					AND (c.binding IS NULL OR idflow.is_bound(pg_catalog.substr(c.key, 3), c.binding))), 'idflow_admin')
 			WHEN r.state OPERATOR(pg_catalog.=) 'scheduled' THEN NULL
 			ELSE r.requester END AS on_whom,
 		coalesce(t.opened_at,

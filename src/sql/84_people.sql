@@ -8,9 +8,8 @@ CREATE TABLE idflow.deputy (
 	deputy          text NOT NULL,
 	valid           tstzrange NOT NULL,
 	workflow        text,
-	principal_role  oid NOT NULL,		-- 0: no database role
-	deputy_role     oid NOT NULL,
-	made_in         text NOT NULL DEFAULT idflow.this_database(),
+	principal_binding bigint,
+	deputy_binding  bigint,
 	made_by         text NOT NULL,
 	made_at         timestamptz NOT NULL DEFAULT pg_catalog.statement_timestamp(),
 	CHECK (principal OPERATOR(pg_catalog.<>) deputy)
@@ -19,7 +18,8 @@ CREATE INDEX deputy_deputy ON idflow.deputy (deputy);
 CREATE INDEX deputy_principal ON idflow.deputy (principal);
 ALTER TABLE idflow.deputy ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON idflow.deputy FOR SELECT TO PUBLIC
-	USING ((SELECT idflow.actor()) OPERATOR(pg_catalog.=) ANY (ARRAY[principal, deputy]));
+	USING (principal OPERATOR(pg_catalog.=) (SELECT idflow.actor()) AND idflow.is_bound(principal, principal_binding)
+		   OR deputy OPERATOR(pg_catalog.=) (SELECT idflow.actor()) AND idflow.is_bound(deputy, deputy_binding));
 CREATE POLICY auditor ON idflow.deputy FOR SELECT TO idflow_auditor USING (true);
 CREATE POLICY admin ON idflow.deputy FOR SELECT TO idflow_admin USING (true);
 GRANT SELECT ON idflow.deputy TO PUBLIC;
@@ -27,7 +27,8 @@ COMMENT ON TABLE idflow.deputy IS
 'Who acts for whom, when, and in which workflow. A deputy''s deputies stand in as well, up to ten links away. Both people see the row.';
 COMMENT ON COLUMN idflow.deputy.valid IS 'When it counts: the time of the transaction that asks must be inside.';
 COMMENT ON COLUMN idflow.deputy.workflow IS 'Null: in every workflow.';
-COMMENT ON COLUMN idflow.deputy.principal_role IS 'The database role of that name when it was set, 0 if none. A role made again under the name is another one.';
+COMMENT ON COLUMN idflow.deputy.principal_binding IS 'Whose the name is, see idflow.binding(): a role made again under it is another one.';
+COMMENT ON COLUMN idflow.deputy.deputy_binding IS 'Likewise.';
 
 CREATE FUNCTION idflow.add_deputy(principal text, deputy text, valid tstzrange, workflow text DEFAULT NULL) RETURNS bigint
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'idflow_add_deputy';

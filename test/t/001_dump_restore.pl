@@ -42,6 +42,13 @@ my $campaign = $old->safe_psql('app', q{
 		'principal:mia', due => '2100-01-01', every => '1 year')});
 is(as_actor($old, 'app', 'mia', "SELECT state FROM idflow.keep($campaign, '{1}', 'needed')"), 'kept', 'an access review before the dump');
 
+# Somebody who is a database role is bound to that role, here.
+$old->safe_psql('app', qq{
+	CREATE ROLE keeper LOGIN;
+	SELECT idflow.add_candidate(task, 'keeper') FROM idflow.request WHERE id = $update;});
+is($old->safe_psql('app', q{SELECT count(*) FROM idflow.candidate WHERE key = 'u:keeper' AND binding = idflow.binding('keeper')}), '1',
+	'a candidate is bound to his role');
+
 my $report = q{
 	SELECT 'workflow', name, version::text, encode(digest, 'hex'), NULL FROM idflow.workflow
 	UNION ALL SELECT 'request', id::text, state, activity_state, requester FROM idflow.request
@@ -68,6 +75,7 @@ $old->stop;
 my $new = PostgreSQL::Test::Cluster->new('new');
 $new->init;
 $new->start;
+$new->safe_psql('postgres', 'CREATE ROLE shifts_the_numbers');
 # The new cluster has its own superuser already; that one line fails.
 system_log('psql', '-X', '-q', '-d', $new->connstr('postgres'), '-f', "$dir/globals.sql");
 
@@ -101,6 +109,10 @@ for my $format ('plain', 'custom')
 	is( as_actor($new, $format, 'mia', "SELECT state FROM idflow.keep($campaign, '{2}')") . ' '
 		  . $new->safe_psql($format, "SELECT count(DISTINCT seq) FROM idflow.campaign_event"),
 		'kept 3', "$format: and is answered, after what was on record");
+
+	is( $new->safe_psql($format, q{SELECT bool_and(binding <> idflow.binding('keeper')) FROM idflow.candidate WHERE key = 'u:keeper'}) . ' '
+		  . $new->safe_psql($format, 'SELECT request FROM idflow.inbox', extra_params => [ '-U', 'keeper' ]),
+		"t $update", "$format: a task is that of the name where roles have other numbers");
 
 	my $next = request($new, $format, 'later');
 	cmp_ok($next, '>', $declined, "$format: the numbers of requests go on");

@@ -1,0 +1,104 @@
+/*-------------------------------------------------------------------------
+ *
+ * principal.c
+ *	  Whose a name is: principals bound to the database roles behind them.
+ *
+ * A principal is a name.  Where a database role has that name when it is put on
+ * record, the role is noted beside it, as a binding.  The record is then that
+ * role's: another one that is made under the name after the first was dropped
+ * has no part in it.  A name that was no role's is bound by the name only.
+ *
+ * Binding gives nothing and takes something away: who has another name than the
+ * one on record has no part in it either, though his role be the same.
+ *
+ * Numbers of roles mean nothing in a database that was restored elsewhere, so a
+ * binding has a mark of the database that it was made in.  One with another mark
+ * says nothing, and the name decides.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "common/hashfn.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+
+#include "idflow.h"
+
+PG_FUNCTION_INFO_V1(idflow_binding);
+PG_FUNCTION_INFO_V1(idflow_is_bound);
+
+/* What this database marks its bindings with. */
+static uint32
+database_mark(void)
+{
+	static uint32 mark = 0;
+
+	if (mark == 0)
+	{
+		uint64		system = GetSystemIdentifier();
+
+		mark = hash_combine(hash_bytes((const unsigned char *) &system, sizeof(system)),
+							hash_bytes_uint32(MyDatabaseId));
+		if (mark == 0)
+			mark = 1;
+	}
+	return mark;
+}
+
+/*
+ * principal_binding: the role that has a name now, as it is put on record: the
+ * mark above, the role's number below.  0: no role has it.
+ */
+int64
+principal_binding(const char *name)
+{
+	Oid			role = get_role_oid(name, true);
+
+	return OidIsValid(role) ? (int64) ((uint64) database_mark() << 32 | role) : 0;
+}
+
+/*
+ * principal_is_bound: is a name still whose it was when it was put on record?
+ */
+bool
+principal_is_bound(const char *name, int64 binding)
+{
+	return binding == 0 || (uint64) binding >> 32 != database_mark() ||
+		get_role_oid(name, true) == (Oid) ((uint64) binding & PG_UINT32_MAX);
+}
+
+/*
+ * binding_datum: a binding as an argument; sets the null flag for none.
+ */
+Datum
+binding_datum(int64 binding, char *isnull)
+{
+	*isnull = binding == 0 ? 'n' : ' ';
+	return Int64GetDatum(binding);
+}
+
+/* idflow.binding(name) */
+Datum
+idflow_binding(PG_FUNCTION_ARGS)
+{
+	int64		binding = principal_binding(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+
+	if (binding == 0)
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(binding);
+}
+
+/* idflow.is_bound(name, binding) */
+Datum
+idflow_is_bound(PG_FUNCTION_ARGS)
+{
+	if (PG_ARGISNULL(1))
+		PG_RETURN_BOOL(true);
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	PG_RETURN_BOOL(principal_is_bound(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT64(1)));
+}
