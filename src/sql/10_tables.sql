@@ -106,7 +106,8 @@ CREATE TABLE idflow.request (
 	-- whose the names are, see idflow.binding()
 	requester_binding bigint,
 	subject_binding bigint,
-	role_binding    bigint
+	role_binding    bigint,
+	tenant          text
 ) WITH (fillfactor = 80);	-- no index has a column that changes: updates stay in the page
 
 /* A layout names the columns that an image's values stand for. */
@@ -223,6 +224,7 @@ CREATE TABLE idflow.candidate (
 	key        text NOT NULL,
 	source     text NOT NULL DEFAULT 'Actor' CHECK (idflow.is_state('source', source)),
 	binding    bigint,
+	place      text NOT NULL,		-- the key, within the request's tenant
 	PRIMARY KEY (task, key)
 );
 
