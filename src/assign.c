@@ -95,7 +95,7 @@ idflow_move_tasks(PG_FUNCTION_ARGS)
 	static StorePlan move_candidate = {
 		"WITH gone AS (DELETE FROM idflow.candidate WHERE task OPERATOR(pg_catalog.=) $1"
 		" AND key OPERATOR(pg_catalog.=) $2 RETURNING task, request, source)"
-		" INSERT INTO idflow.candidate AS c (task, request, key, source, binding, place) SELECT task, request, $3,"
+		" INSERT INTO idflow.candidate AS c (task, request, key, source, binding, tenant) SELECT task, request, $3,"
 		" CASE source WHEN 'Actor' THEN 'Added' ELSE source END, $4, $5 FROM gone"
 		" ON CONFLICT (task, key) DO UPDATE SET source = excluded.source, binding = excluded.binding"
 		" WHERE NOT " KEY_IS_BOUND("c"),
@@ -170,7 +170,7 @@ idflow_move_tasks(PG_FUNCTION_ARGS)
 		values[1] = CStringGetTextDatum(psprintf(KEY_PRINCIPAL "%s", from));
 		values[2] = CStringGetTextDatum(psprintf(KEY_PRINCIPAL "%s", to));
 		values[3] = binding_datum(request_binding(req, to), &nulls[3]);
-		values[4] = CStringGetTextDatum(place_of(psprintf(KEY_PRINCIPAL "%s", to), req->tenant));
+		values[4] = text_datum(req->tenant, &nulls[4]);
 		store_exec(&move_candidate, values, nulls, false);
 		store_end(&save);
 		event = request_event(req, actor, "idflow_admin", "AddCandidate", reason);

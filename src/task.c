@@ -50,7 +50,8 @@ enum
 	CA_KEY,
 	CA_SOURCE,
 	CA_BINDING,
-	CA_PLACE
+	CA_TENANT,
+	CA_PLACE					/* generated; heapstore.h computes nothing */
 };
 
 /* Columns of idflow.vote. */
@@ -76,8 +77,8 @@ static StoreTable candidate_table = {"candidate"};
 static StoreTable vote_table = {"vote"};
 
 static StorePlan insert_candidates = {
-	"INSERT INTO idflow.candidate AS c (task, request, key, source, binding, place)"
-	" SELECT $1, $2, k, $4, b, idflow.place(k, $6) FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($5)) u (k, b)"
+	"INSERT INTO idflow.candidate AS c (task, request, key, source, binding, tenant)"
+	" SELECT $1, $2, k, $4, b, $6 FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($5)) u (k, b)"
 	" ON CONFLICT (task, key) DO UPDATE SET source = excluded.source, binding = excluded.binding"
 	" WHERE NOT " KEY_IS_BOUND("c"),
 	6, {INT8OID, INT8OID, TEXTARRAYOID, TEXTOID, INT8ARRAYOID, TEXTOID}
@@ -261,6 +262,7 @@ task_mark_waiting(Request *req)
 	row_set(&row, CA_TASK, Int64GetDatum(-req->id));
 	row_set(&row, CA_REQUEST, Int64GetDatum(req->id));
 	row_set_text(&row, CA_KEY, psprintf(KEY_PRINCIPAL "%s", req->requester));
+	row_set_text(&row, CA_TENANT, req->tenant);
 	row_set_text(&row, CA_PLACE, place_of(psprintf(KEY_PRINCIPAL "%s", req->requester), req->tenant));
 	row_set_text(&row, CA_SOURCE, "Requester");
 	set_binding(&row, CA_BINDING, req->requester_binding);
@@ -310,6 +312,7 @@ task_open(Request *req)
 		row_set(&row, CA_TASK, Int64GetDatum(req->task));
 		row_set(&row, CA_REQUEST, Int64GetDatum(req->id));
 		row_set_text(&row, CA_KEY, lfirst(lc));
+		row_set_text(&row, CA_TENANT, req->tenant);
 		row_set_text(&row, CA_PLACE, place_of(lfirst(lc), req->tenant));
 		row_set_text(&row, CA_SOURCE, source);
 		set_binding(&row, CA_BINDING, key_binding(req, lfirst(lc)));

@@ -211,10 +211,16 @@ CREATE TABLE idflow.task (
 	claimed_binding bigint
 ) WITH (fillfactor = 90);
 
+CREATE FUNCTION idflow.place(key text, tenant text) RETURNS text
+	AS 'MODULE_PATHNAME', 'idflow_place'
+	LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION idflow.place(text, text) IS
+'A candidate key as it stands in requests of a tenant, which is the key itself where there is none.';
+
 /*
  * Who may act on an open task: the index behind the inbox.  key is u: and a
  * principal's name, p: and a profile's, or a:idflow_admin, so that an inbox is
- * one index probe per key.  A request that waits for no task, because it is a
+ * one index probe per key; place is that within the request's tenant.  A request that waits for no task, because it is a
  * draft, in conflict, failed or scheduled, has a row of its requester's under
  * its own number made negative: what has no row here is closed.
  */
@@ -224,7 +230,8 @@ CREATE TABLE idflow.candidate (
 	key        text NOT NULL,
 	source     text NOT NULL DEFAULT 'Actor' CHECK (idflow.is_state('source', source)),
 	binding    bigint,
-	place      text NOT NULL,		-- the key, within the request's tenant
+	tenant     text,		-- of the request
+	place      text NOT NULL GENERATED ALWAYS AS (idflow.place(key, tenant)) STORED,
 	PRIMARY KEY (task, key)
 );
 

@@ -28,12 +28,6 @@ CREATE FUNCTION idflow.deputy_keys() RETURNS text[]
 COMMENT ON FUNCTION idflow.deputy_keys() IS
 'Candidate keys of the people for whom the present actor stands in now, in whichever workflow.';
 
-CREATE FUNCTION idflow.place(key text, tenant text) RETURNS text
-	AS 'MODULE_PATHNAME', 'idflow_place'
-	LANGUAGE C IMMUTABLE PARALLEL SAFE;
-COMMENT ON FUNCTION idflow.place(text, text) IS
-'A candidate key as it stands in requests of a tenant, which is the key itself where there is none.';
-
 CREATE FUNCTION idflow.my_places() RETURNS text[]
 	AS 'MODULE_PATHNAME', 'idflow_my_places'
 	LANGUAGE C STABLE PARALLEL RESTRICTED;
