@@ -154,7 +154,8 @@ extern Datum binding_datum(int64 binding, char *isnull);
 /* The same in SQL, of a name and of a row of idflow.candidate. */
 #define IS_BOUND(name, binding) \
 	"(" binding " IS NULL OR idflow.is_bound(" name ", " binding "))"
-#define KEY_IS_BOUND(c) IS_BOUND("pg_catalog.substr(" c ".key, 3)", c ".binding")
+#define KEY_IS_BOUND(c) \
+	"(" c ".binding IS NULL OR idflow.place_is_bound(" c ".place, " c ".binding))"
 
 /* ---------------------------------------------------------- workflow.c */
 

@@ -33,6 +33,7 @@
 
 PG_FUNCTION_INFO_V1(idflow_my_places);
 PG_FUNCTION_INFO_V1(idflow_place);
+PG_FUNCTION_INFO_V1(idflow_place_is_bound);
 
 /* a profile within a tenant, "": none */
 typedef struct Membership
@@ -177,6 +178,30 @@ actor_places(const char *principal, List *within)
 											  membership->tenant));
 	}
 	return places;
+}
+
+/* The candidate key in a place. */
+static const char *
+place_key(const char *place)
+{
+	char	   *rest;
+	unsigned long length;
+
+	if (strncmp(place, "t:", 2) != 0)
+		return place;
+	length = strtoul(place + 2, &rest, 10);
+	/* past the tenant and the colons around it */
+	return length + 2 <= strlen(rest) ? rest + length + 2 : place;
+}
+
+/* idflow.place_is_bound(place, binding) */
+Datum
+idflow_place_is_bound(PG_FUNCTION_ARGS)
+{
+	const char *key = place_key(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+
+	PG_RETURN_BOOL(strncmp(key, KEY_PRINCIPAL, strlen(KEY_PRINCIPAL)) != 0 ||
+				   principal_is_bound(key + strlen(KEY_PRINCIPAL), PG_GETARG_INT64(1)));
 }
 
 /* idflow.my_places() */

@@ -78,6 +78,12 @@ CREATE FUNCTION idflow.is_bound(name text, binding bigint) RETURNS boolean
 COMMENT ON FUNCTION idflow.is_bound(text, bigint) IS
 'Is a name still that of the role that it was when idflow.binding() noted it? True where nothing was noted, or in another database. False: the role was dropped, and whoever has the name now inherits nothing.';
 
+CREATE FUNCTION idflow.place_is_bound(place text, binding bigint) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'idflow_place_is_bound'
+	LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION idflow.place_is_bound(text, bigint) IS
+'idflow.is_bound() of the name in a place of idflow.candidate, so that its index has all that the inbox asks for.';
+
 CREATE FUNCTION idflow.bind_member() RETURNS trigger
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$

@@ -157,7 +157,7 @@ CREATE VIEW idflow.inbox WITH (security_barrier) AS
 			FROM idflow.candidate c
 			WHERE c.place OPERATOR(pg_catalog.=) ANY
 				((SELECT idflow.my_places() OPERATOR(pg_catalog.||) idflow.deputy_places())::text[])
-				AND (c.binding IS NULL OR idflow.is_bound(pg_catalog.substr(c.key, 3), c.binding))
+				AND (c.binding IS NULL OR idflow.place_is_bound(c.place, c.binding))
 			ORDER BY c.task, own DESC, c.key COLLATE pg_catalog."C" DESC	-- u: before p: before a:
 		) m
 		JOIN idflow.task t ON t.id OPERATOR(pg_catalog.=) m.task
@@ -171,7 +171,7 @@ CREATE VIEW idflow.inbox WITH (security_barrier) AS
 		CROSS JOIN LATERAL (
 			SELECT CASE WHEN NOT m.own THEN
 				idflow.stands_in_at(ARRAY(SELECT c.place FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) t.id
-						AND (c.binding IS NULL OR idflow.is_bound(pg_catalog.substr(c.key, 3), c.binding))),
+						AND (c.binding IS NULL OR idflow.place_is_bound(c.place, c.binding))),
 					r.workflow,
 					CASE WHEN coalesce(r.four_eyes, w.four_eyes)
 							AND pg_catalog.starts_with(t.activity_state, 'Review')
