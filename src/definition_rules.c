@@ -51,7 +51,7 @@ static const AttributeRule workflow_attributes[] = {
 	{"Bundle", ATTRIBUTE_CHOICE, 0, "row|statement|transaction"},
 	{"FourEyes", ATTRIBUTE_BOOLEAN, 0},
 	{"Exact", ATTRIBUTE_BOOLEAN, 0},
-	{"Nested", ATTRIBUTE_CHOICE, REFUSED, "Separate|Include", "Separate"},
+	{"Nested", ATTRIBUTE_CHOICE, 0, "Separate|Include"},
 	{"PendingPolicy", ATTRIBUTE_CHOICE, 0, "Merge|Refuse"},
 	{"RepeatedApprover", ATTRIBUTE_CHOICE, 0, "Ask|Auto"},
 	{"EffectiveDate", ATTRIBUTE_EXPRESSION, 0},

@@ -18,6 +18,7 @@
 #include "homonym.h"
 #include "idflow.h"
 #include "job.h"
+#include "nested.h"
 #include "persist_into.h"
 #include "separation_review.h"
 #include "schedule.h"
@@ -276,6 +277,7 @@ persist(Request *req)
 				event->data = JsonbValueToJsonb(json_close(&state, WJB_END_OBJECT));
 			}
 			req->persisted = true;
+			nested_written(req);
 			resources_end(req);
 			expiry_set(req);
 			jobs_provision(req, request_activity(req));
@@ -452,6 +454,8 @@ run_from(Request *req, int position, bool starts)
 			continue;
 		}
 
+		if (strcmp(activity->template->name, "Persist") == 0)
+			nested_draft(req);
 		if (strcmp(activity->template->name, "Persist") == 0 && next_gate(req) == NULL &&
 			schedule_wait(req, &held_by, &held_change))
 		{
@@ -473,6 +477,7 @@ run_from(Request *req, int position, bool starts)
 			if (!at_start ||
 				template_transition(activity->template, req->activity_state, "Execute") == NULL)
 			{
+				nested_draft(req);
 				task_open(req);
 				if (!repeated_approve(req))
 					return;

@@ -51,7 +51,7 @@ static StorePlan select_current = {
 };
 
 static StorePlan select_workflow = {
-	"SELECT name, version, title, subject, max_steps, four_eyes, exact, deployed_by, options"
+	"SELECT name, version, title, subject, max_steps, four_eyes, exact, deployed_by, options, nested"
 	" FROM idflow.workflow WHERE id OPERATOR(pg_catalog.=) $1",
 	1, {INT8OID}
 };
@@ -187,6 +187,7 @@ workflow_by_id(int64 id)
 	wf->four_eyes = DatumGetBool(spi_datum(row, 6, &isnull));
 	wf->exact = DatumGetBool(spi_datum(row, 7, &isnull));
 	wf->deployed_by = copy_text(row, 8);
+	wf->includes = strcmp(spi_text(row, 10), "Include") == 0;
 	wf->element = copy_element("Workflow", row, 9, 0);
 	wf->trace = element_boolean(wf->element, "Trace", false);
 	wf->bundle = bundle_mode(element_value(wf->element, "Bundle"));
