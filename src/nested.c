@@ -503,6 +503,81 @@ nested_draft(Request *req)
 		record(req, "drafted", seqs, NULL, NIL);
 }
 
+/* Does another change of the request write the same row? */
+static bool
+row_is_shared(Request *req, Change *change)
+{
+	ListCell   *lc;
+
+	foreach(lc, req->changes)
+	{
+		Change	   *other = lfirst(lc);
+
+		if (other != change && other->target == change->target &&
+			(other->key == NULL || same_images(other->key, change->key, NULL)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The row that a trigger has written must be what was reviewed, as any other
+ * must: a trigger of its own table, which fires after the gates, may have
+ * altered it or left it out.  One that has no key, or another by now, can't be
+ * looked for; of one that several changes write the last has the say.
+ */
+static void
+check_as_drafted(Request *req, Change *change)
+{
+	Relation	rel;
+	HeapTuple	live;
+	int			nest;
+
+	if (change->key == NULL || !change_is_exact(req, change) || row_is_shared(req, change))
+		return;
+	for (int i = 0; change->operation == CMD_UPDATE && i < change->key->n; i++)
+	{
+		bool		found_it;
+
+		(void) image_value(change->new_image,
+						   change->key->columns ? change->key->columns[i] : i + 1, &found_it);
+		if (found_it)
+			return;
+	}
+	rel = row_open(change, AccessShareLock);
+	live = row_find(rel, change, false);
+	if ((live == NULL) != (change->operation == CMD_DELETE))
+		ereport(ERROR,
+				(errcode(ERRCODE_WF_APPLY),
+				 errmsg("%s on table \"%s\" by a trigger was not done", operation_name(change->operation),
+						RelationGetRelationName(rel)),
+				 errdetail("A trigger of the table keeps change %d from being written.", change->seq)));
+	nest = transmission_modes_begin_for(change->layout);
+	for (int i = 0; change->operation != CMD_DELETE && i < change->new_image->n; i++)
+	{
+		int			position = change->new_image->columns ? change->new_image->columns[i] : i + 1;
+		AttrNumber	attnum = row_attnum(change->layout, rel, position, false);
+		const char *drafted = change->new_image->values[i];
+		const char *now;
+
+		if (TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attgenerated != '\0' ||
+			(change->operation == CMD_INSERT && change->written_known &&
+			 !bms_is_member(position, change->written)))
+			continue;
+		now = row_text(rel, live, attnum);
+		if (drafted == now || (drafted && now && strcmp(drafted, now) == 0))
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_WF_APPLY),
+				 errmsg("a trigger of table \"%s\" alters column \"%s\", which was reviewed",
+						RelationGetRelationName(rel), change->layout->names[position - 1]),
+				 errdetail("It belongs to change %d, which a trigger writes.", change->seq),
+				 errhint("Let the workflow say Exact=\"false\", or the trigger leave the column as it is.")));
+	}
+	transmission_modes_end(nest);
+	table_close(rel, NoLock);
+}
+
 /*
  * nested_written: the request's rows are written.  What triggers did not write
  * as it was drafted is no change of it any more.
@@ -522,6 +597,7 @@ nested_written(Request *req)
 			continue;
 		if (change->nested_gates != NIL)
 		{
+			check_as_drafted(req, change);
 			written = lappend_int(written, change->seq);
 			if (change->operation == CMD_INSERT)
 				change_update(req, change);
