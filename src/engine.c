@@ -262,6 +262,7 @@ persist(Request *req)
 	switch (outcome)
 	{
 		case APPLY_DONE:
+			nested_written(req);
 			event = invoked(req, NULL);
 			if (report.len > 0 || fates[0] != '\0')
 				event->data = json_from_text(psprintf("{\"digests\": %s%s%s%s%s%s%s}", image_digests(req),
@@ -277,7 +278,6 @@ persist(Request *req)
 				event->data = JsonbValueToJsonb(json_close(&state, WJB_END_OBJECT));
 			}
 			req->persisted = true;
-			nested_written(req);
 			resources_end(req);
 			expiry_set(req);
 			jobs_provision(req, request_activity(req));
