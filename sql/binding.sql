@@ -207,6 +207,8 @@ RESET idflow.actor;
 SELECT idflow.binding('someone') IS NULL AS none, idflow.is_bound('someone', NULL) AS by_name,
 	idflow.is_bound('bd_boss', idflow.binding('bd_boss')) AS same, idflow.is_bound('bd_app', idflow.binding('bd_boss')) AS other,
 	idflow.is_bound('bd_app', idflow.binding('bd_boss') # (1::bigint << 40)) AS of_another_database;
+SELECT p, idflow.place_is_bound(idflow.place(p, t), idflow.binding('bd_boss')) FROM (VALUES ('u:bd_boss', NULL),
+	('u:bd_boss', 'a:u:bd_app'), ('u:bd_app', ':u:bd_boss'), ('u:bd_app', NULL), ('p:bd_app', NULL)) v (p, t);
 -- nobody else calls the trigger's function or writes bindings
 \c - bd_mate
 UPDATE idflow.candidate SET binding = NULL;

@@ -62,6 +62,8 @@ SELECT column_name, base, live, draft FROM idflow.change_diff WHERE request = id
 SELECT regress_ph.ask('INSERT', '{"id": 2, "person": "regress_ph_eve", "app": "payroll"}');
 SELECT regress_ph.ask('INSERT', '{"id": 2, "person": "regress_ph_eve", "app": "payroll"}');
 SELECT regress_ph.ask('INSERT', '{"id": 4, "person": "regress_ph_eve", "app": "nuclear"}');
+-- nor does a simulation tell, which would come to the apply
+SELECT kind, sqlstate, message FROM idflow.simulate(idflow.last_request());
 -- a CHECK speaks, and does not show the row
 SELECT regress_ph.ask('UPDATE', '{"level": 7}', '{"id": 1}');
 RESET ROLE;
@@ -70,6 +72,7 @@ GRANT SELECT ON regress_ph.access TO regress_ph_eve;
 SET ROLE regress_ph_eve;
 SELECT regress_ph.ask('INSERT', '{"id": 2, "person": "regress_ph_eve", "app": "payroll"}');
 SELECT regress_ph.ask('INSERT', '{"id": 4, "person": "regress_ph_eve", "app": "nuclear"}');
+SELECT kind, sqlstate, message FROM idflow.simulate(idflow.last_request());
 RESET ROLE;
 REVOKE SELECT ON regress_ph.access FROM regress_ph_eve;
 -- the reviewer meets the table's own error

@@ -241,7 +241,7 @@ access_permits(Request *req, const char *principal)
 		AccessRule *rule = (AccessRule *) lfirst(lc);
 		DefinitionElement *entry = entry_for(rule, req, PERMISSION_PREFIX, req->activity_state);
 
-		if (entry && directory_holds(principal, rule->profile) &&
+		if (entry && directory_holds(principal, rule->profile, req->tenant) &&
 			rule_covers(rule, entry, req, principal))
 			return psprintf("profile %s, rule %s", rule->profile, rule->identifier);
 	}
@@ -258,7 +258,7 @@ add_key(List *keys, const char *prefix, const char *name)
 
 /* The principals among candidate keys, profiles as those who hold them. */
 static List *
-principals_of_keys(List *keys)
+principals_of_keys(Request *req, List *keys)
 {
 	List	   *result = NIL;
 	ListCell   *lc;
@@ -271,7 +271,7 @@ principals_of_keys(List *keys)
 		if (strncmp(key, KEY_PRINCIPAL, strlen(KEY_PRINCIPAL)) == 0)
 			result = lappend(result, pstrdup(key + strlen(KEY_PRINCIPAL)));
 		else if (strncmp(key, KEY_PROFILE, strlen(KEY_PROFILE)) == 0)
-			foreach(lh, directory_holders(key + strlen(KEY_PROFILE)))
+			foreach(lh, directory_holders(key + strlen(KEY_PROFILE), req->tenant))
 				if (!strings_contain(result, lfirst(lh)))
 					result = lappend(result, lfirst(lh));
 	}
@@ -293,7 +293,7 @@ access_keys(Request *req, List *actor_keys)
 	load_rules();
 	if (actor_keys != NIL)
 	{
-		foreach(lc, principals_of_keys(actor_keys))
+		foreach(lc, principals_of_keys(req, actor_keys))
 			if (access_permits(req, lfirst(lc)))
 				keys = add_key(keys, KEY_PRINCIPAL, lfirst(lc));
 		return keys;
@@ -311,7 +311,7 @@ access_keys(Request *req, List *actor_keys)
 			keys = add_key(keys, KEY_PROFILE, rule->profile);
 			continue;
 		}
-		foreach(lh, directory_holders(rule->profile))
+		foreach(lh, directory_holders(rule->profile, req->tenant))
 			if (rule_covers(rule, entry, req, lfirst(lh)))
 				keys = add_key(keys, KEY_PRINCIPAL, lfirst(lh));
 	}

@@ -30,7 +30,7 @@ PG_FUNCTION_INFO_V1(idflow_my_keys);
 PG_FUNCTION_INFO_V1(idflow_is_admin);
 
 const char *applying_actor = NULL;
-int64		applying_actor_binding = 0;
+Request    *applying = NULL;
 int64		applying_request = 0;
 
 /* The plan that calls the function named by idflow.actor_function. */

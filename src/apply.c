@@ -302,7 +302,7 @@ apply_changes(Request *req, List *changes, HeapTuple *written, char **held_by,
 {
 	bool		trying = written != NULL;
 	const char *outer_actor = applying_actor;
-	int64		outer_binding = applying_actor_binding;
+	Request    *outer = applying;
 	int64		outer_request = applying_request;
 	UserSwitch	save;
 	volatile ApplyOutcome outcome = APPLY_DONE;
@@ -326,7 +326,7 @@ apply_changes(Request *req, List *changes, HeapTuple *written, char **held_by,
 
 	applying_depth++;
 	applying_actor = req->requester;
-	applying_actor_binding = req->requester_binding;
+	applying = req;
 	applying_request = req->id;
 	nested_enter(&scope, req, trying);
 	PG_TRY();
@@ -375,7 +375,7 @@ apply_changes(Request *req, List *changes, HeapTuple *written, char **held_by,
 		applying_depth--;
 		settling = outer_settling;
 		applying_actor = outer_actor;
-		applying_actor_binding = outer_binding;
+		applying = outer;
 		applying_request = outer_request;
 	}
 	PG_END_TRY();

@@ -19,6 +19,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/rls.h"
 
 #include "compat.h"
 #include "plancache.h"
@@ -95,6 +96,32 @@ apply_as_still(Request *req)
 {
 	if (req->apply_as_of)
 		(void) apply_as_role(workflow_by_id(req->apply_as_of));
+}
+
+/*
+ * apply_as_hides: was the request proposed, and may whoever asks not read all
+ * of a table that it writes?  Then what an apply would say is not for him.
+ */
+bool
+apply_as_hides(Request *req)
+{
+	ListCell   *lc;
+
+	if (req->apply_as_of == 0)
+		return false;
+	foreach(lc, request_changes(req))
+		if (!table_is_open(((Change *) lfirst(lc))->target))
+			return true;
+	return false;
+}
+
+/* table_is_open: may the current role read all of a table, without policies? */
+bool
+table_is_open(Oid relid)
+{
+	return get_rel_relkind(relid) != '\0' &&
+		pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
+		check_enable_rls(relid, GetUserId(), true) != RLS_ENABLED;
 }
 
 /* Has the role the privilege for an operation on the table, or on a column? */

@@ -245,6 +245,7 @@ invoke_workflow_run(Request *req, Aspect *aspect, Change *change)
 	{
 		child = request_create(req->requester);
 		child->requester_binding = req->requester_binding;
+		child->tenant = req->tenant;
 		child->role = req->role;
 		child->role_binding = req->role_binding;
 		child->workflow = wf;

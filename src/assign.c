@@ -15,6 +15,7 @@
 #include "decide.h"
 #include "idflow.h"
 #include "task.h"
+#include "tenant.h"
 
 PG_FUNCTION_INFO_V1(idflow_add_candidate);
 PG_FUNCTION_INFO_V1(idflow_reassign);
@@ -55,6 +56,7 @@ idflow_add_candidate(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("argument \"%s\" must not be null", "principal")));
 	req = load_task(task);
+	require_tenant(req, principal);
 	task_add_candidate(req, principal);
 	event = request_event(req, actor, "idflow_admin", "AddCandidate", NULL);
 	event->data = added_data(req, principal, NULL);
@@ -93,11 +95,11 @@ idflow_move_tasks(PG_FUNCTION_ARGS)
 	static StorePlan move_candidate = {
 		"WITH gone AS (DELETE FROM idflow.candidate WHERE task OPERATOR(pg_catalog.=) $1"
 		" AND key OPERATOR(pg_catalog.=) $2 RETURNING task, request, source)"
-		" INSERT INTO idflow.candidate AS c (task, request, key, source, binding) SELECT task, request, $3,"
-		" CASE source WHEN 'Actor' THEN 'Added' ELSE source END, $4 FROM gone"
+		" INSERT INTO idflow.candidate AS c (task, request, key, source, binding, tenant) SELECT task, request, $3,"
+		" CASE source WHEN 'Actor' THEN 'Added' ELSE source END, $4, $5 FROM gone"
 		" ON CONFLICT (task, key) DO UPDATE SET source = excluded.source, binding = excluded.binding"
 		" WHERE NOT " KEY_IS_BOUND("c"),
-		4, {INT8OID, TEXTOID, TEXTOID, INT8OID}
+		5, {INT8OID, TEXTOID, TEXTOID, INT8OID, TEXTOID}
 	};
 	static StorePlan unclaim = {
 		"UPDATE idflow.task SET claimed_by = NULL, claimed_at = NULL, claimed_binding = NULL"
@@ -109,8 +111,8 @@ idflow_move_tasks(PG_FUNCTION_ARGS)
 	char	   *reason = text_argument(fcinfo, 2);
 	const char *actor = actor_name();
 	MemoryContext cxt = CurrentMemoryContext;
-	Datum		values[4];
-	char		nulls[5] = "    ";
+	Datum		values[5];
+	char		nulls[6] = "     ";
 	UserSwitch	save;
 	int64	   *requests;
 	int64	   *tasks;
@@ -154,6 +156,13 @@ idflow_move_tasks(PG_FUNCTION_ARGS)
 					 errdetail("Four eyes keeps \"%s\" from request " INT64_FORMAT ".", to, req->id)));
 			continue;
 		}
+		if (!tenant_admits(req->tenant, to))
+		{
+			ereport(WARNING,
+					(errmsg("task " INT64_FORMAT " stays with \"%s\"", tasks[i], from),
+					 errdetail("\"%s\" is not of the tenant of request " INT64_FORMAT ".", to, req->id)));
+			continue;
+		}
 		values[0] = Int64GetDatum(tasks[i]);
 		store_begin(&save);
 		values[1] = CStringGetTextDatum(from);
@@ -161,6 +170,7 @@ idflow_move_tasks(PG_FUNCTION_ARGS)
 		values[1] = CStringGetTextDatum(psprintf(KEY_PRINCIPAL "%s", from));
 		values[2] = CStringGetTextDatum(psprintf(KEY_PRINCIPAL "%s", to));
 		values[3] = binding_datum(request_binding(req, to), &nulls[3]);
+		values[4] = text_datum(req->tenant, &nulls[4]);
 		store_exec(&move_candidate, values, nulls, false);
 		store_end(&save);
 		event = request_event(req, actor, "idflow_admin", "AddCandidate", reason);

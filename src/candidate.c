@@ -19,6 +19,7 @@
 #include "heapstore.h"
 #include "idflow.h"
 #include "task.h"
+#include "tenant.h"
 #include "vote.h"
 
 static StorePlan select_candidates = {
@@ -113,6 +114,13 @@ add_key(List *keys, const char *prefix, const char *name)
 	return strings_contain(keys, key) ? keys : lappend(keys, key);
 }
 
+/* Of the people whom rules name, those of other tenants are left out. */
+static List *
+add_principal(List *keys, Request *req, const char *name)
+{
+	return tenant_admits(req->tenant, name) ? add_key(keys, KEY_PRINCIPAL, name) : keys;
+}
+
 /*
  * candidate_keys: the candidate keys that an activity's Actors, or only one of
  * them, and its access rules give now, each once; NIL where they give none.
@@ -133,10 +141,10 @@ candidate_keys(Request *req, Activity *activity, ActorRule *only)
 		if (rule->profile)
 			keys = add_key(keys, KEY_PROFILE, rule->profile);
 		else if (rule->principal)
-			keys = add_key(keys, KEY_PRINCIPAL, rule->principal);
+			keys = add_principal(keys, req, rule->principal);
 		else
 			foreach(ln, actor_principals(req, activity, rule))
-				keys = add_key(keys, KEY_PRINCIPAL, lfirst(ln));
+				keys = add_principal(keys, req, lfirst(ln));
 	}
 	if (access_restricts(req))
 		keys = activity->actors != NIL && keys == NIL ? NIL : access_keys(req, keys);
@@ -154,7 +162,7 @@ candidate_expression_keys(Request *req, Activity *activity, const char *expressi
 
 	foreach(lc, expression_principals(req, expression,
 									  psprintf("%s of activity \"%s\"", what, activity->name)))
-		keys = add_key(keys, KEY_PRINCIPAL, lfirst(lc));
+		keys = add_principal(keys, req, lfirst(lc));
 	return keys;
 }
 
@@ -295,7 +303,8 @@ task_authority(Request *req, const char *principal)
 	bool		anybody = false;
 	List	   *profiles = NIL;
 	bool		restricted = access_restricts(req);
-	const char *rule = restricted ? access_permits(req, principal) : NULL;
+	bool		admitted = tenant_admits(req->tenant, principal);
+	const char *rule = restricted && admitted ? access_permits(req, principal) : NULL;
 
 	if (activity->has_deadline && candidate_taken_over(req))
 		pending_rules = false;
@@ -305,7 +314,7 @@ task_authority(Request *req, const char *principal)
 		return rule;
 
 	/* the activity's own rules hold in its first state, not while it is refined */
-	if (pending_rules && (!restricted || rule))
+	if (pending_rules && admitted && (!restricted || rule))
 	{
 		foreach(lc, activity->actors)
 		{
@@ -313,7 +322,7 @@ task_authority(Request *req, const char *principal)
 
 			if (rule->profile)
 			{
-				if (directory_holds(principal, rule->profile))
+				if (directory_holds(principal, rule->profile, req->tenant))
 					return psprintf("profile %s", rule->profile);
 			}
 			else if (rule->principal)
@@ -339,6 +348,8 @@ task_authority(Request *req, const char *principal)
 		if (strcmp(key, KEY_ADMIN) == 0)
 			continue;
 		anybody = true;
+		if (!admitted)
+			continue;
 		if (strcmp(source, "Actor") != 0 && strcmp(key, mine) == 0 &&
 			(!restricted || rule || strcmp(source, "Refine") != 0))
 		{
@@ -359,7 +370,7 @@ task_authority(Request *req, const char *principal)
 	}
 	store_end(&save);
 	foreach(lc, profiles)
-		if (result == NULL && directory_holds(principal, lfirst(lc)))
+		if (result == NULL && directory_holds(principal, lfirst(lc), req->tenant))
 			result = psprintf("escalated, profile %s", (char *) lfirst(lc));
 
 	/* where the workflow names nobody, or nobody is left, the admins decide */

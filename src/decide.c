@@ -28,6 +28,7 @@
 #include "separation.h"
 #include "subxact.h"
 #include "task.h"
+#include "tenant.h"
 #include "vote.h"
 
 PG_FUNCTION_INFO_V1(idflow_approve);
@@ -196,10 +197,11 @@ refuse_foreign_claim(Request *req, int64 task, const char *claimed_by, const cha
 				 errhint("It can be decided by others after idflow.release(" INT64_FORMAT ").", task)));
 }
 
-/* Where access rules say who may be asked, it must be one of theirs. */
+/* Who is asked must be of the request's tenant, and one of those of its access rules. */
 static void
 require_askable(Request *req, const char *principal)
 {
+	require_tenant(req, principal);
 	if (access_restricts(req) && access_permits(req, principal) == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

@@ -19,6 +19,7 @@
 #include "idflow.h"
 #include "reading.h"
 #include "separation.h"
+#include "tenant.h"
 
 PG_FUNCTION_INFO_V1(idflow_decider_rows);
 PG_FUNCTION_INFO_V1(idflow_decidable);
@@ -40,7 +41,7 @@ static StorePlan candidates_plan = {
 	" ARRAY(SELECT pg_catalog.unnest(ARRAY[v.principal, COALESCE(v.on_behalf_of, v.principal)]) FROM idflow.vote v WHERE v.request OPERATOR(pg_catalog.=) r.id"
 	" AND v.task OPERATOR(pg_catalog.=) c.task AND NOT v.superseded"
 	" AND " IS_BOUND("v.principal", "v.binding") " AND " IS_BOUND("v.on_behalf_of", "v.behalf_binding") "),"
-	" t.workflow_id, t.position, pg_catalog.split_part(t.activity_state, '-', 2), r.workflow"
+	" t.workflow_id, t.position, pg_catalog.split_part(t.activity_state, '-', 2), r.workflow, r.tenant"
 	" FROM idflow.task t"
 	" JOIN idflow.request r ON r.task OPERATOR(pg_catalog.=) t.id"
 	" JOIN idflow.workflow w ON w.id OPERATOR(pg_catalog.=) t.workflow_id"
@@ -69,6 +70,7 @@ typedef struct Candidate
 	int			position;
 	char	   *state;			/* of the activity, short */
 	char	   *workflow_name;
+	char	   *tenant;			/* of the request */
 } Candidate;
 
 /* The candidates of a request, principals before profiles. */
@@ -98,6 +100,7 @@ candidates_of(int64 request)
 		candidate->position = spi_int32(row, 7);
 		candidate->state = spi_text(row, 8);
 		candidate->workflow_name = spi_text(row, 9);
+		candidate->tenant = spi_text(row, 10);
 		candidates = lappend(candidates, candidate);
 	}
 	store_end(&save);
@@ -130,10 +133,10 @@ principals_of(Candidate *candidate, char **via)
 	if (strncmp(candidate->key, KEY_PROFILE, strlen(KEY_PROFILE)) == 0)
 	{
 		*via = psprintf("profile %s", name);
-		return directory_holders(name);
+		return directory_holders(name, candidate->tenant);
 	}
 	*via = "principal";
-	return list_make1(unconstify(char *, name));
+	return tenant_admits(candidate->tenant, name) ? list_make1(unconstify(char *, name)) : NIL;
 }
 
 /*
@@ -226,6 +229,8 @@ idflow_decider_rows(PG_FUNCTION_ARGS)
 				bool		nulls[DECIDER_COLUMNS];
 				bool		found;
 
+				if (!tenant_admits(candidate->tenant, deputy))
+					continue;
 				(void) hash_search(seen, deputy, HASH_ENTER, &found);
 				if (found || strings_contain(candidate->voted, deputy))
 					continue;

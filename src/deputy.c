@@ -30,13 +30,16 @@
 #include "reading.h"
 #include "separation.h"
 #include "task.h"
+#include "tenant.h"
 
 #define DEPUTY_LINKS	10
 
 PG_FUNCTION_INFO_V1(idflow_add_deputy);
 PG_FUNCTION_INFO_V1(idflow_drop_deputy);
 PG_FUNCTION_INFO_V1(idflow_deputy_keys);
+PG_FUNCTION_INFO_V1(idflow_deputy_places);
 PG_FUNCTION_INFO_V1(idflow_stands_in_for);
+PG_FUNCTION_INFO_V1(idflow_stands_in_at);
 PG_FUNCTION_INFO_V1(idflow_claim_stands);
 
 #define LINK_COLUMNS(near, far) \
@@ -146,12 +149,12 @@ stand_ins(const char *name, bool up, const char *workflow, List *barred, bool la
 }
 
 /*
- * deputy_key_arrays: the candidate keys of those for whom a person stands in,
- * and beside each the only workflow in which he does, or null.  people: these
- * people and he himself.
+ * deputy_place_arrays: the places of those for whom a person stands in, in the
+ * tenants that he is of himself, and beside each the only workflow in which he
+ * does, or null.  people: these people and he himself.
  */
 void
-deputy_key_arrays(const char *actor, Datum *keys, Datum *workflows, Datum *people)
+deputy_place_arrays(const char *actor, Datum *keys, Datum *workflows, Datum *people)
 {
 	List	   *found = stand_ins(actor, true, NULL, NIL, false);
 	int			max = 64;
@@ -162,6 +165,7 @@ deputy_key_arrays(const char *actor, Datum *keys, Datum *workflows, Datum *peopl
 	int			dims[1];
 	int			lbs[1] = {1};
 	List	   *names = list_make1(unconstify(char *, actor));
+	List	   *tenants = found ? tenants_of(actor) : NIL;
 	ListCell   *lc;
 
 	foreach(lc, found)
@@ -171,7 +175,7 @@ deputy_key_arrays(const char *actor, Datum *keys, Datum *workflows, Datum *peopl
 
 		names = lappend(names, for_whom->principal);
 
-		foreach(lk, actor_keys(for_whom->principal))
+		foreach(lk, actor_places(for_whom->principal, tenants))
 		{
 			if (n == max)
 			{
@@ -243,7 +247,7 @@ deputy_authority(Request *req, const char *actor, const char **on_behalf_of)
 		return via;
 	if (request_activity(req)->template->is_review)
 		barred = deputy_barred(req);
-	if (strings_contain(barred, actor))
+	if (strings_contain(barred, actor) || !tenant_admits(req->tenant, actor))
 		return NULL;
 	foreach(lc, stand_ins(actor, true, req->workflow->name, barred, true))
 	{
@@ -383,42 +387,75 @@ idflow_deputy_keys(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(text_array_datum(deputy_keys(actor_lookup(&is_explicit))));
 }
 
-/* Does a person have one of a task's candidate keys? */
+/* idflow.deputy_places() */
+Datum
+idflow_deputy_places(PG_FUNCTION_ARGS)
+{
+	bool		is_explicit;
+	const char *actor = actor_lookup(&is_explicit);
+	List	   *found = stand_ins(actor, true, NULL, NIL, false);
+	List	   *tenants = found ? tenants_of(actor) : NIL;
+	List	   *places = NIL;
+	ListCell   *lc;
+
+	foreach(lc, found)
+		places = list_concat(places, actor_places(((StandIn *) lfirst(lc))->principal, tenants));
+	PG_RETURN_DATUM(text_array_datum(places));
+}
+
+/* Have two lists of keys, or of places, one in common? */
 static bool
-has_key(const char *principal, List *keys)
+have_common(List *these, List *those)
 {
 	ListCell   *lc;
 
-	foreach(lc, actor_keys(principal))
-		if (strings_contain(keys, lfirst(lc)))
+	foreach(lc, these)
+		if (strings_contain(those, lfirst(lc)))
 			return true;
 	return false;
 }
 
 /*
- * idflow.stands_in_for(task keys, workflow, barred): for whom of a task's
- * candidates the present actor stands in; null for none.
+ * For whom of a task's candidates, given by their keys or places, the present
+ * actor stands in; null for none.
  */
-Datum
-idflow_stands_in_for(PG_FUNCTION_ARGS)
+static Datum
+stands_in(FunctionCallInfo fcinfo, bool by_place)
 {
 	List	   *keys = text_array_list(PG_GETARG_DATUM(0));
 	char	   *workflow = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	List	   *barred = text_array_list(PG_GETARG_DATUM(2));
 	bool		is_explicit;
 	const char *actor = actor_lookup(&is_explicit);
+	List	   *tenants;
 	ListCell   *lc;
 
 	if (strings_contain(barred, actor))
 		PG_RETURN_NULL();
+	tenants = by_place ? tenants_of(actor) : NIL;
 	foreach(lc, stand_ins(actor, true, workflow, barred, false))
 	{
 		StandIn    *for_whom = (StandIn *) lfirst(lc);
 
-		if (has_key(for_whom->principal, keys))
+		if (have_common(by_place ? actor_places(for_whom->principal, tenants) :
+						actor_keys(for_whom->principal), keys))
 			PG_RETURN_TEXT_P(cstring_to_text(for_whom->principal));
 	}
 	PG_RETURN_NULL();
+}
+
+/* idflow.stands_in_for(keys, workflow, barred) */
+Datum
+idflow_stands_in_for(PG_FUNCTION_ARGS)
+{
+	return stands_in(fcinfo, false);
+}
+
+/* idflow.stands_in_at(places, workflow, barred) */
+Datum
+idflow_stands_in_at(PG_FUNCTION_ARGS)
+{
+	return stands_in(fcinfo, true);
 }
 
 /*
@@ -430,7 +467,7 @@ idflow_claim_stands(PG_FUNCTION_ARGS)
 {
 	static StorePlan plan = {
 		"SELECT t.claimed_by, r.workflow,"
-		" ARRAY(SELECT c.key FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) t.id AND " KEY_IS_BOUND("c") ")"
+		" ARRAY(SELECT c.place FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) t.id AND " KEY_IS_BOUND("c") ")"
 		" FROM idflow.task t, idflow.request r WHERE t.id OPERATOR(pg_catalog.=) $1"
 		" AND r.id OPERATOR(pg_catalog.=) t.request AND t.claimed_by IS NOT NULL"
 		" AND " IS_BOUND("t.claimed_by", "t.claimed_binding"),
@@ -441,7 +478,8 @@ idflow_claim_stands(PG_FUNCTION_ARGS)
 	UserSwitch	save;
 	char	   *claimant = NULL;
 	char	   *workflow = NULL;
-	List	   *keys = NIL;
+	List	   *places = NIL;
+	List	   *tenants;
 	ListCell   *lc;
 
 	store_begin(&save);
@@ -453,7 +491,7 @@ idflow_claim_stands(PG_FUNCTION_ARGS)
 
 		claimant = spi_text(row, 1);
 		workflow = spi_text(row, 2);
-		keys = text_array_list(spi_datum(row, 3, &isnull));
+		places = text_array_list(spi_datum(row, 3, &isnull));
 		MemoryContextSwitchTo(spicxt);
 	}
 	store_end(&save);
@@ -461,10 +499,11 @@ idflow_claim_stands(PG_FUNCTION_ARGS)
 		PG_RETURN_BOOL(false);
 
 	/* a member of idflow_admin is not known by his name */
-	if (strings_contain(keys, KEY_ADMIN) || has_key(claimant, keys))
+	if (strings_contain(places, KEY_ADMIN) || have_common(actor_places(claimant, NIL), places))
 		PG_RETURN_BOOL(true);
+	tenants = tenants_of(claimant);
 	foreach(lc, stand_ins(claimant, true, workflow, NIL, false))
-		if (has_key(((StandIn *) lfirst(lc))->principal, keys))
+		if (have_common(actor_places(((StandIn *) lfirst(lc))->principal, tenants), places))
 			PG_RETURN_BOOL(true);
 	PG_RETURN_BOOL(false);
 }

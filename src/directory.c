@@ -137,9 +137,13 @@ add_names(List *names, StorePlan *plan, const char *arg)
 	return collector.names;
 }
 
-/* Does the principal hold the profile, now? */
+/*
+ * directory_holds: does the principal hold the profile, now?  tenant: within
+ * which, NULL: of no tenant.  Where the directory knows no tenants, nobody holds
+ * anything within one.
+ */
 bool
-directory_holds(const char *principal, const char *profile)
+directory_holds(const char *principal, const char *profile, const char *tenant)
 {
 	static StorePlan plan = {
 		"SELECT true FROM idflow.profile_member m"
@@ -152,9 +156,12 @@ directory_holds(const char *principal, const char *profile)
 
 	if (directory_is_set())
 	{
-		directory_ask(DIR_HOLDS, principal, profile, note_row, &holds);
+		if (tenant == NULL || directory_has_tenants())
+			directory_ask(DIR_HOLDS, principal, profile, tenant, note_row, &holds);
 		return holds;
 	}
+	if (tenant)
+		return false;
 
 	if (role_holds(principal, profile))
 		return true;
@@ -178,18 +185,19 @@ directory_profiles(const char *principal)
 	{
 		NameCollector collector = {NIL, CurrentMemoryContext};
 
-		directory_ask(DIR_PROFILES, principal, NULL, collect_name, &collector);
+		directory_ask(DIR_PROFILES, principal, NULL, NULL, collect_name, &collector);
 		return collector.names;
 	}
 	return add_names(related_role_names(principal, true), &plan, principal);
 }
 
 /*
- * The principals that hold the profile, in the current memory context.  One
- * that is both a role and in idflow.profile_member is named twice.
+ * directory_holders: the principals that hold the profile, in the current memory
+ * context, tenant as above.  One that is both a role and in
+ * idflow.profile_member is named twice.
  */
 List *
-directory_holders(const char *profile)
+directory_holders(const char *profile, const char *tenant)
 {
 	static StorePlan plan = {
 		"SELECT m.principal FROM idflow.profile_member m"
@@ -201,9 +209,12 @@ directory_holders(const char *profile)
 	{
 		NameCollector collector = {NIL, CurrentMemoryContext};
 
-		directory_ask(DIR_HOLDERS, profile, NULL, collect_name, &collector);
+		if (tenant == NULL || directory_has_tenants())
+			directory_ask(DIR_HOLDERS, profile, NULL, tenant, collect_name, &collector);
 		return collector.names;
 	}
+	if (tenant)
+		return NIL;
 	return add_names(related_role_names(profile, false), &plan, profile);
 }
 
@@ -237,11 +248,11 @@ idflow_directory_rows(PG_FUNCTION_ARGS)
 		" UNION SELECT h.member, m.roleid FROM held h"
 		" JOIN pg_catalog.pg_auth_members m ON m.member OPERATOR(pg_catalog.=) h.role)"
 		" SELECT m.rolname::pg_catalog.text, r.rolname::pg_catalog.text,"
-		" NULL::pg_catalog.text, NULL::pg_catalog.text, NULL::pg_catalog.text, true, NULL::pg_catalog.text"
+		" NULL::pg_catalog.text, NULL::pg_catalog.text, NULL::pg_catalog.text, true, NULL::pg_catalog.text, NULL::pg_catalog.text"
 		" FROM held h JOIN pg_catalog.pg_roles m ON m.oid OPERATOR(pg_catalog.=) h.member"
 		" JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) h.role"
 		" WHERE m.rolname OPERATOR(pg_catalog.!~) '^pg_' AND r.rolname OPERATOR(pg_catalog.!~) '^pg_'"
-		" UNION SELECT p.principal, p.profile, NULL, NULL, NULL, true, NULL FROM idflow.profile_member p"
+		" UNION SELECT p.principal, p.profile, NULL, NULL, NULL, true, NULL, NULL FROM idflow.profile_member p"
 		" WHERE " IS_BOUND("p.principal", "p.binding") " ORDER BY 1, 2",
 		0, {0}
 	};
@@ -253,7 +264,7 @@ idflow_directory_rows(PG_FUNCTION_ARGS)
 	collector.desc = rsinfo->setDesc;
 
 	if (directory_is_set())
-		directory_ask(DIR_ROWS, NULL, NULL, collect_row, &collector);
+		directory_ask(DIR_ROWS, NULL, NULL, NULL, collect_row, &collector);
 	else
 	{
 		UserSwitch	save;
@@ -298,5 +309,5 @@ directory_person(const char *principal, char **email, char **language)
 
 	*email = *language = NULL;
 	if (directory_is_set())
-		directory_ask(DIR_PERSON, principal, NULL, collect_person, &person);
+		directory_ask(DIR_PERSON, principal, NULL, NULL, collect_person, &person);
 }

@@ -21,6 +21,7 @@ typedef enum DirectoryColumn
 	DIR_LANGUAGE,
 	DIR_ACTIVE,
 	DIR_MANAGER,
+	DIR_TENANT,
 	DIR_NCOLUMNS
 } DirectoryColumn;
 
@@ -31,6 +32,7 @@ typedef enum DirectoryQuery
 	DIR_PROFILES,
 	DIR_HOLDERS,
 	DIR_PERSON,
+	DIR_MEMBERSHIPS,			/* profiles and the tenants within which they are held */
 	DIR_ROWS,
 	DIR_NQUERIES
 } DirectoryQuery;
@@ -38,7 +40,9 @@ typedef enum DirectoryQuery
 /* what a directory may know of a principal; NULL: nothing */
 extern void directory_person(const char *principal, char **email, char **language);
 extern bool directory_is_set(void);
+extern bool directory_has_tenants(void);
 extern void directory_ask(DirectoryQuery query, const char *arg1, const char *arg2,
+						  const char *tenant,
 						  void (*each) (HeapTuple tuple, TupleDesc desc, void *state), void *state);
 
 #endif							/* IDFLOW_DIRECTORY_H */

@@ -31,7 +31,8 @@
 PG_FUNCTION_INFO_V1(idflow_set_directory);
 
 static const char *const directory_columns[DIR_NCOLUMNS] = {
-	"principal", "profile", "display_name", "email", "language", "active", "manager"
+	"principal", "profile", "display_name", "email", "language", "active", "manager",
+	"tenant"
 };
 
 /*
@@ -77,7 +78,7 @@ find_columns(Oid relid, const char *name, AttrNumber attnums[DIR_NCOLUMNS])
 					(errcode(ERRCODE_UNDEFINED_COLUMN),
 					 errmsg("directory relation %s has no column \"%s\"",
 							name, directory_columns[i]),
-					 errhint("A directory has the columns principal and profile, a row for each profile that a principal holds; display_name, email, language, active and manager are optional.")));
+					 errhint("A directory has the columns principal and profile, a row for each profile that a principal holds; display_name, email, language, active, manager and tenant are optional.")));
 	}
 
 	if (attnums[DIR_ACTIVE] != InvalidAttrNumber &&
@@ -244,6 +245,9 @@ query_sql(DirectoryQuery query)
 							 source.attnums[DIR_EMAIL] != InvalidAttrNumber ? "d.email" : "NULL",
 							 source.attnums[DIR_LANGUAGE] != InvalidAttrNumber ? "d.language" : "NULL");
 			break;
+		case DIR_MEMBERSHIPS:
+			appendStringInfoString(&sql, "DISTINCT d.profile::pg_catalog.text, d.tenant::pg_catalog.text");
+			break;
 		case DIR_ROWS:
 			for (int i = 0; i < DIR_NCOLUMNS; i++)
 			{
@@ -263,7 +267,7 @@ query_sql(DirectoryQuery query)
 	}
 
 	appendStringInfo(&sql, " FROM %s d", source.name);
-	if (query == DIR_HOLDS || query == DIR_PROFILES || query == DIR_PERSON)
+	if (query == DIR_HOLDS || query == DIR_PROFILES || query == DIR_PERSON || query == DIR_MEMBERSHIPS)
 	{
 		appendStringInfo(&sql, "%sd.principal::pg_catalog.text OPERATOR(pg_catalog.=) $1", where);
 		where = " AND ";
@@ -273,6 +277,9 @@ query_sql(DirectoryQuery query)
 		appendStringInfo(&sql, "%sd.profile::pg_catalog.text OPERATOR(pg_catalog.=) %s",
 						 where, query == DIR_HOLDS ? "$2" : "$1");
 		where = " AND ";
+		if (source.attnums[DIR_TENANT] != InvalidAttrNumber)
+			appendStringInfo(&sql, " AND coalesce(d.tenant::pg_catalog.text, '') OPERATOR(pg_catalog.=) %s",
+							 query == DIR_HOLDS ? "$3" : "$2");
 	}
 	if (query != DIR_ROWS && source.attnums[DIR_ACTIVE] != InvalidAttrNumber)
 		appendStringInfo(&sql, "%sd.active", where);
@@ -296,17 +303,27 @@ directory_is_set(void)
 }
 
 /*
- * directory_ask: ask the relation.  each() sees every row that the query gives; it must copy
+ * directory_has_tenants: does it say of which tenant people are?
+ */
+bool
+directory_has_tenants(void)
+{
+	return directory_is_set() && source.attnums[DIR_TENANT] != InvalidAttrNumber;
+}
+
+/*
+ * directory_ask: ask the relation.  tenant: within which somebody holds a
+ * profile, where it knows tenants; NULL: none.  each() sees every row that the query gives; it must copy
  * what it keeps.  Errors if the role that set the relation is gone or may not
  * read it, and with whatever the relation's own functions raise.
  */
 void
-directory_ask(DirectoryQuery query, const char *arg1, const char *arg2,
+directory_ask(DirectoryQuery query, const char *arg1, const char *arg2, const char *tenant,
 			  void (*each) (HeapTuple tuple, TupleDesc desc, void *state), void *state)
 {
-	Datum		values[2];
+	Datum		values[3];
 	int			nargs = (arg1 != NULL) + (arg2 != NULL);
-	Oid			argtypes[2] = {TEXTOID, TEXTOID};
+	Oid			argtypes[3] = {TEXTOID, TEXTOID, TEXTOID};
 	Oid			roleid = get_role_oid(source.set_by, true);
 	ErrorContextCallback errcallback;
 	UserSwitch	save;
@@ -324,6 +341,8 @@ directory_ask(DirectoryQuery query, const char *arg1, const char *arg2,
 		values[0] = CStringGetTextDatum(arg1);
 	if (arg2 != NULL)
 		values[1] = CStringGetTextDatum(arg2);
+	if ((query == DIR_HOLDS || query == DIR_HOLDERS) && source.attnums[DIR_TENANT] != InvalidAttrNumber)
+		values[nargs++] = CStringGetTextDatum(tenant ? tenant : "");
 
 	source_is_read = true;
 	errcallback.callback = source_context;
@@ -356,7 +375,8 @@ directory_ask(DirectoryQuery query, const char *arg1, const char *arg2,
 		 * Whether somebody may act is asked as of now, not of the statement's
 		 * start: it may have waited for a lock since.
 		 */
-		PushActiveSnapshot(query == DIR_HOLDS ? GetTransactionSnapshot() : GetActiveSnapshot());
+		PushActiveSnapshot(query == DIR_HOLDS || query == DIR_MEMBERSHIPS ?
+						   GetTransactionSnapshot() : GetActiveSnapshot());
 		if (SPI_execute_plan(plan, values, NULL, true, query == DIR_HOLDS ? 1 : 0) != SPI_OK_SELECT)
 			elog(ERROR, "could not read directory relation %s", source.name);
 		PopActiveSnapshot();

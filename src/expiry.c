@@ -120,6 +120,7 @@ expiry_run(Timer *timer)
 		return 0;
 	}
 	reverse->requester_binding = req->requester_binding;
+	reverse->tenant = req->tenant;
 	reverse->role_binding = req->role_binding;
 	reverse->title = psprintf("Expiry of request " INT64_FORMAT "%s%s", req->id,
 							  req->title ? ": " : "", req->title ? req->title : "");

@@ -133,16 +133,16 @@ extern const char *actor_name(void);	/* never NULL; errors if require_actor
 										 * is not met */
 extern bool role_is_admin(Oid roleid);	/* member of idflow_admin, or superuser */
 extern bool role_is_auditor(Oid roleid);	/* idflow_auditor or idflow_admin */
-extern bool directory_holds(const char *principal, const char *profile);
+extern bool directory_holds(const char *principal, const char *profile, const char *tenant);
 extern List *directory_profiles(const char *principal); /* of char * */
-extern List *directory_holders(const char *profile);	/* of char * */
+extern List *directory_holders(const char *profile, const char *tenant);	/* of char * */
 extern List *actor_keys(const char *principal); /* candidate keys of char *:
 												 * KEY_PRINCIPAL name, then
 												 * KEY_PROFILE for each profile */
 
 /* What apply.c sets for the time of an apply; NULL and 0 otherwise. */
+extern struct Request *applying;
 extern const char *applying_actor;
-extern int64 applying_actor_binding;
 extern int64 applying_request;
 
 /* --------------------------------------------------------- principal.c */
@@ -154,7 +154,8 @@ extern Datum binding_datum(int64 binding, char *isnull);
 /* The same in SQL, of a name and of a row of idflow.candidate. */
 #define IS_BOUND(name, binding) \
 	"(" binding " IS NULL OR idflow.is_bound(" name ", " binding "))"
-#define KEY_IS_BOUND(c) IS_BOUND("pg_catalog.substr(" c ".key, 3)", c ".binding")
+#define KEY_IS_BOUND(c) \
+	"(" c ".binding IS NULL OR idflow.place_is_bound(" c ".place, " c ".binding))"
 
 /* ---------------------------------------------------------- workflow.c */
 
@@ -389,6 +390,7 @@ typedef struct Request
 	ItemPointerData task_tid;	/* where its row was last seen, if it was */
 	char	   *requester;
 	int64		requester_binding;	/* see principal.c */
+	char	   *tenant;			/* see tenant.c; NULL: none */
 	char	   *subject;
 	int64		subject_binding;
 	int64		parent;

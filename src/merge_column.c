@@ -38,16 +38,25 @@ static StorePlan object_plan = {
 	3, {TEXTOID, TEXTOID, TEXTOID}
 };
 
-/* Elements of an array as a set: the live ones, without those that the draft
- * removes, and those that it adds. */
+/*
+ * Elements of an array as a set: the live ones, without those that the draft
+ * removes, and those that it adds.  Null is an element like any other.  Null,
+ * the result, if that would lose something: of arrays of arrays, or where the
+ * draft has only put the elements in another order or number.
+ */
 static StorePlan array_plan = {
-	"SELECT (ARRAY("
-	"  SELECT e FROM pg_catalog.unnest($2::pg_catalog.text[]) WITH ORDINALITY l (e, o)"
-	"  WHERE NOT (e = ANY ($1::pg_catalog.text[]) AND NOT e = ANY ($3::pg_catalog.text[])) ORDER BY o"
+	"SELECT CASE"
+	" WHEN GREATEST(pg_catalog.array_ndims(b), pg_catalog.array_ndims(l), pg_catalog.array_ndims(d)) > 1 THEN NULL"
+	" WHEN NOT EXISTS (SELECT FROM pg_catalog.unnest(d) e WHERE pg_catalog.array_position(b, e) IS NULL)"
+	"  AND NOT EXISTS (SELECT FROM pg_catalog.unnest(b) e WHERE pg_catalog.array_position(d, e) IS NULL) THEN NULL"
+	" ELSE (ARRAY("
+	"  SELECT e FROM pg_catalog.unnest(l) WITH ORDINALITY u (e, o)"
+	"  WHERE pg_catalog.array_position(b, e) IS NULL OR pg_catalog.array_position(d, e) IS NOT NULL ORDER BY o"
 	" ) || ARRAY("
-	"  SELECT e FROM pg_catalog.unnest($3::pg_catalog.text[]) WITH ORDINALITY d (e, o)"
-	"  WHERE NOT e = ANY ($1::pg_catalog.text[]) AND NOT e = ANY ($2::pg_catalog.text[]) ORDER BY o"
-	" ))::pg_catalog.text",
+	"  SELECT e FROM pg_catalog.unnest(d) WITH ORDINALITY u (e, o)"
+	"  WHERE pg_catalog.array_position(b, e) IS NULL AND pg_catalog.array_position(l, e) IS NULL ORDER BY o"
+	" ))::pg_catalog.text END"
+	" FROM (VALUES ($1::pg_catalog.text[], $2::pg_catalog.text[], $3::pg_catalog.text[])) v (b, l, d)",
 	3, {TEXTOID, TEXTOID, TEXTOID}
 };
 
@@ -57,6 +66,22 @@ is_json_object(const char *text)
 	Jsonb	   *jsonb = json_from_text(text);
 
 	return JB_ROOT_IS_OBJECT(jsonb);
+}
+
+/* Are the elements of an array type parted by commas in its text? */
+static bool
+array_has_commas(Oid typid)
+{
+	int16		len;
+	bool		byval;
+	char		align;
+	char		delimiter;
+	Oid			ioparam;
+	Oid			function;
+
+	get_type_io_data(get_base_element_type(typid), IOFunc_output,
+					 &len, &byval, &align, &delimiter, &ioparam, &function);
+	return delimiter == ',';
 }
 
 /*
@@ -94,7 +119,12 @@ merge_column(ColumnMerge merge, Form_pg_attribute att, const char *base,
 	if (merge == MERGE_NEXT)
 		plan = &next_plan;
 	else if (getBaseType(att->atttypid) != JSONBOID)
+	{
+		/* of a box and its like the text has another delimiter than text's */
+		if (!array_has_commas(att->atttypid))
+			return false;
 		plan = &array_plan;
+	}
 	else if (is_json_object(base) && is_json_object(live) && is_json_object(draft))
 		plan = &object_plan;
 	else

@@ -28,6 +28,7 @@
 #include "language.h"
 #include "notification.h"
 #include "separation.h"
+#include "tenant.h"
 
 static int	setting_notification_limit = 100;
 
@@ -90,6 +91,10 @@ write_to(Request *req, Aspect *aspect, Change *change, const char *recipient, bo
 	UserSwitch	save;
 
 	directory_person(recipient, &email, &language);
+	/* a name is kept to its tenant; an address is what the definition says */
+	if ((email || !is_address) && !request_is_of(req, recipient) &&
+		!tenant_admits(req->tenant, recipient))
+		return;
 	values[0] = Int64GetDatum(req->id);
 	values[1] = CStringGetTextDatum(aspect->name);
 	values[2] = text_datum(activity ? activity->name : NULL, &nulls[2]);
@@ -262,7 +267,7 @@ notification_run(Request *req, Aspect *aspect, Change *change)
 			ListCell   *lp;
 
 			foreach(lp, profiles)
-				names = add_all(names, directory_holders(lfirst(lp)));
+				names = add_all(names, directory_holders(lfirst(lp), req->tenant));
 		}
 		if (cc)
 			copies = add_all(copies, names);
@@ -286,14 +291,15 @@ deputies_of(Request *req, List *asked)
 	foreach(lc, asked)
 		if (!strings_contain(barred, lfirst(lc)) && !separated_from(req, lfirst(lc)))
 			foreach(ls, stand_ins(lfirst(lc), false, req->workflow->name, barred, true))
-				if (!strings_contain(asked, ((StandIn *) lfirst(ls))->principal))
+				if (!strings_contain(asked, ((StandIn *) lfirst(ls))->principal) &&
+					tenant_admits(req->tenant, ((StandIn *) lfirst(ls))->principal))
 					result = add_name(result, ((StandIn *) lfirst(ls))->principal);
 	return result;
 }
 
 /* The people whom candidate keys stand for. */
 static List *
-people_of_keys(List *keys)
+people_of_keys(Request *req, List *keys)
 {
 	List	   *asked = NIL;
 	ListCell   *lc;
@@ -302,10 +308,11 @@ people_of_keys(List *keys)
 	{
 		const char *key = lfirst(lc);
 
-		if (strncmp(key, KEY_PRINCIPAL, strlen(KEY_PRINCIPAL)) == 0)
+		if (strncmp(key, KEY_PRINCIPAL, strlen(KEY_PRINCIPAL)) == 0 &&
+			tenant_admits(req->tenant, key + strlen(KEY_PRINCIPAL)))
 			asked = add_name(asked, key + strlen(KEY_PRINCIPAL));
 		else if (strncmp(key, KEY_PROFILE, strlen(KEY_PROFILE)) == 0)
-			asked = add_all(asked, directory_holders(key + strlen(KEY_PROFILE)));
+			asked = add_all(asked, directory_holders(key + strlen(KEY_PROFILE), req->tenant));
 	}
 	return asked;
 }
@@ -378,7 +385,7 @@ notify_told(Request *req, List *keys, const char *aspect, const char *subject,
 {
 	ListCell   *lc;
 
-	foreach(lc, people_of_keys(keys))
+	foreach(lc, people_of_keys(req, keys))
 	{
 		const char *principal = lfirst(lc);
 		int			number = language_number(principal);
@@ -396,7 +403,7 @@ notify_told(Request *req, List *keys, const char *aspect, const char *subject,
 void
 notify_passed_over(Request *req, List *keys, const char *actor, const char *reason)
 {
-	List	   *asked = people_of_keys(keys);
+	List	   *asked = people_of_keys(req, keys);
 	ListCell   *lc;
 
 	foreach(lc, list_concat(asked, deputies_of(req, asked)))
@@ -425,7 +432,7 @@ notify_asked(Request *req, List *keys)
 	if (pending == NIL)
 		return;
 	req->notify_asked = NIL;
-	asked = people_of_keys(keys);
+	asked = people_of_keys(req, keys);
 	asked = list_concat(asked, deputies_of(req, asked));
 	foreach(lc, pending)
 	{

@@ -72,6 +72,30 @@ principal_is_bound(const char *name, int64 binding)
 }
 
 /*
+ * request_is_of: did a person make a request?  The name alone doesn't say so.
+ */
+bool
+request_is_of(Request *req, const char *principal)
+{
+	return strcmp(principal, req->requester) == 0 &&
+		principal_is_bound(principal, req->requester_binding);
+}
+
+/*
+ * request_binding: whose a name is that is put on record with a request.  That
+ * of its requester or subject means the one it meant when it was made.
+ */
+int64
+request_binding(Request *req, const char *name)
+{
+	if (strcmp(name, req->requester) == 0)
+		return req->requester_binding;
+	if (req->subject && req->subject_binding && strcmp(name, req->subject) == 0)
+		return req->subject_binding;
+	return principal_binding(name);
+}
+
+/*
  * binding_datum: a binding as an argument; sets the null flag for none.
  */
 Datum

@@ -36,7 +36,6 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/rls.h"
 
 #include "access.h"
 #include "attach.h"
@@ -572,8 +571,7 @@ idflow_propose(PG_FUNCTION_ARGS)
 	made.role = workflow_apply_as(wf);
 	made.roleid = apply_as_role(wf);
 	made.columns = columns;
-	made.blind = pg_class_aclcheck(made.target, GetUserId(), ACL_SELECT) != ACLCHECK_OK ||
-		check_enable_rls(made.target, GetUserId(), true) == RLS_ENABLED;
+	made.blind = !table_is_open(made.target);
 	proposal = &made;
 	PG_TRY();
 	{

@@ -136,23 +136,23 @@ reading_open_changes(Oid relid, int64 request, bool unseen, bool own)
 		" JOIN idflow.request r ON r.id OPERATOR(pg_catalog.=) o.request"
 		" JOIN idflow.change_data d ON d.request OPERATOR(pg_catalog.=) o.request"
 		" WHERE d.target OPERATOR(pg_catalog.=) $1 AND d.superseded IS NULL"
-		" AND (NOT $8 OR r.requester OPERATOR(pg_catalog.=) $2 AND " IS_BOUND("r.requester", "r.requester_binding") ")"
+		" AND (NOT $9 OR r.requester OPERATOR(pg_catalog.=) $2 AND " IS_BOUND("r.requester", "r.requester_binding") ")"
 		" ORDER BY r.id, d.seq",
-		8, {REGCLASSOID, VIEWER_TYPES, INT8OID, BOOLOID}
+		9, {REGCLASSOID, VIEWER_TYPES, INT8OID, BOOLOID}
 	};
 	static StorePlan one_plan = {
 		"SELECT " CHANGE_COLUMNS ", r.id, " VIEWER_FLAGS
 		" FROM idflow.request r"
 		" JOIN idflow.change_data d ON d.request OPERATOR(pg_catalog.=) r.id"
-		" WHERE r.id OPERATOR(pg_catalog.=) $7"
+		" WHERE r.id OPERATOR(pg_catalog.=) $8"
 		" AND EXISTS (SELECT FROM idflow.candidate o WHERE o.request OPERATOR(pg_catalog.=) r.id)"
 		" AND d.target OPERATOR(pg_catalog.=) $1 AND d.superseded IS NULL"
 		" ORDER BY d.seq",
-		7, {REGCLASSOID, VIEWER_TYPES, INT8OID}
+		8, {REGCLASSOID, VIEWER_TYPES, INT8OID}
 	};
 	MemoryContext caller = CurrentMemoryContext;
 	bool		auditor = role_is_auditor(GetUserId());
-	Datum		values[8];
+	Datum		values[9];
 	UserSwitch	save;
 	SPITupleTable *table;
 	uint64		n;
@@ -160,8 +160,8 @@ reading_open_changes(Oid relid, int64 request, bool unseen, bool own)
 
 	values[0] = ObjectIdGetDatum(relid);
 	viewer_arguments(&values[1]);
-	values[6] = Int64GetDatum(request);
-	values[7] = BoolGetDatum(own);
+	values[7] = Int64GetDatum(request);
+	values[8] = BoolGetDatum(own);
 
 	store_begin(&save);
 	n = store_exec(request ? &one_plan : &plan, values, NULL, true);

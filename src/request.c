@@ -27,6 +27,7 @@
 #include "retention.h"
 #include "schedule.h"
 #include "simulate.h"
+#include "tenant.h"
 #include "trace.h"
 
 PG_FUNCTION_INFO_V1(idflow_is_state);
@@ -70,6 +71,7 @@ enum
 	REQ_REQUESTER_BINDING,
 	REQ_SUBJECT_BINDING,
 	REQ_ROLE_BINDING,
+	REQ_TENANT,
 	REQ_TID						/* ctid, behind them in the queries */
 };
 
@@ -83,7 +85,7 @@ static StoreTable request_table = {"request"};
 	" r.persisted, r.steps, r.events, r.changes, r.passed, r.editors, r.requested_role," \
 	" r.partway, r.four_eyes, r.reviewed, r.left_at, r.effective_at," \
 	" r.expires_at, r.effective_asked, r.expires_asked, r.dated, r.apply_as_of," \
-	" r.requester_binding, r.subject_binding, r.role_binding, r.ctid"
+	" r.requester_binding, r.subject_binding, r.role_binding, r.tenant, r.ctid"
 
 static StorePlan lock_request = {
 	"SELECT " REQUEST_COLUMNS " FROM idflow.request r WHERE id OPERATOR(pg_catalog.=) $1 FOR UPDATE",
@@ -170,9 +172,17 @@ request_create(const char *actor)
 	simulation_request_made(req->id);
 	req->state = "draft";
 	req->requester = pstrdup(actor);
-	/* what an apply sets off is the requester's, whoever has his name now */
-	req->requester_binding = applying_actor && strcmp(applying_actor, actor) == 0 ?
-		applying_actor_binding : principal_binding(actor);
+	/* what an apply sets off is the requester's, as it was when he asked */
+	if (applying && strcmp(applying->requester, actor) == 0)
+	{
+		req->requester_binding = applying->requester_binding;
+		req->tenant = applying->tenant;
+	}
+	else
+	{
+		req->requester_binding = principal_binding(actor);
+		req->tenant = tenant_of_requester(actor);
+	}
 	set_parent(req);
 	req->opened_at = GetCurrentTimestamp();
 	req->revision = 1;
@@ -249,6 +259,7 @@ request_from_row(StoreRow *row, ItemPointer tid)
 	req->requester_binding = ROW_INT64(row, REQ_REQUESTER_BINDING);
 	req->subject_binding = ROW_INT64(row, REQ_SUBJECT_BINDING);
 	req->role_binding = ROW_INT64(row, REQ_ROLE_BINDING);
+	req->tenant = row_text_value(row, REQ_TENANT);
 	req->tid = *tid;
 	req->marked = req->task == 0 && req->closed_at == 0;
 	if (full_state)
@@ -411,30 +422,6 @@ request_close(Request *req, const char *state)
 }
 
 /*
- * request_is_of: did a person make a request?  The name alone doesn't say so.
- */
-bool
-request_is_of(Request *req, const char *principal)
-{
-	return strcmp(principal, req->requester) == 0 &&
-		principal_is_bound(principal, req->requester_binding);
-}
-
-/*
- * request_binding: whose a name is that is put on record with a request.  That
- * of its requester or subject means the one it meant when it was made.
- */
-int64
-request_binding(Request *req, const char *name)
-{
-	if (strcmp(name, req->requester) == 0)
-		return req->requester_binding;
-	if (req->subject && req->subject_binding && strcmp(name, req->subject) == 0)
-		return req->subject_binding;
-	return principal_binding(name);
-}
-
-/*
  * request_participant: somebody acted on a request without a vote; acted
  * tells a task's verb from a comment.
  */
@@ -588,6 +575,7 @@ request_write(Request *req)
 	set_binding(&row, REQ_REQUESTER_BINDING, req->requester_binding);
 	set_binding(&row, REQ_SUBJECT_BINDING, req->subject_binding);
 	set_binding(&row, REQ_ROLE_BINDING, req->role_binding);
+	row_set_text(&row, REQ_TENANT, req->tenant);
 
 	if (req->is_new)
 		store_insert_at(&request_table, &row, &req->tid);

@@ -22,6 +22,7 @@
 #include "deputy.h"
 #include "edit.h"
 #include "idflow.h"
+#include "tenant.h"
 #include "task.h"
 
 PG_FUNCTION_INFO_V1(idflow_resolve);
@@ -106,7 +107,7 @@ deputy_settles(Request *req, const char *actor)
 	ListCell   *lc;
 	ListCell   *ls;
 
-	if (strings_contain(barred, actor))
+	if (strings_contain(barred, actor) || !tenant_admits(req->tenant, actor))
 		return NULL;
 	foreach(lc, req->reviewed)
 	{

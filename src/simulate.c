@@ -37,6 +37,7 @@
 #include "aspect.h"
 #include "decide.h"
 #include "notice.h"
+#include "propose.h"
 #include "reading.h"
 #include "schedule.h"
 #include "session.h"
@@ -309,7 +310,9 @@ follow(int64 id, bool from_start)
 		PopActiveSnapshot();
 		seen = req->nevents;
 		followed.req = req;
-		goes_on = followed.viewer != VIEWER_NONE && take_step(&followed, first);
+		/* what an apply would say of rows is not for him who asks without a privilege */
+		goes_on = followed.viewer != VIEWER_NONE &&
+			!(followed.viewer == VIEWER_OWN && apply_as_hides(req)) && take_step(&followed, first);
 	}
 	MemoryContextSwitchTo(oldcxt);
 	MemoryContextDelete(step);

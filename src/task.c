@@ -18,6 +18,7 @@
 #include "idflow.h"
 #include "notification.h"
 #include "task.h"
+#include "tenant.h"
 #include "timeout.h"
 #include "vote.h"
 
@@ -48,7 +49,9 @@ enum
 	CA_REQUEST,
 	CA_KEY,
 	CA_SOURCE,
-	CA_BINDING
+	CA_BINDING,
+	CA_TENANT,
+	CA_PLACE					/* generated; heapstore.h computes nothing */
 };
 
 /* Columns of idflow.vote. */
@@ -74,11 +77,11 @@ static StoreTable candidate_table = {"candidate"};
 static StoreTable vote_table = {"vote"};
 
 static StorePlan insert_candidates = {
-	"INSERT INTO idflow.candidate AS c (task, request, key, source, binding)"
-	" SELECT $1, $2, k, $4, b FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($5)) u (k, b)"
+	"INSERT INTO idflow.candidate AS c (task, request, key, source, binding, tenant)"
+	" SELECT $1, $2, k, $4, b, $6 FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($5)) u (k, b)"
 	" ON CONFLICT (task, key) DO UPDATE SET source = excluded.source, binding = excluded.binding"
 	" WHERE NOT " KEY_IS_BOUND("c"),
-	5, {INT8OID, INT8OID, TEXTARRAYOID, TEXTOID, INT8ARRAYOID}
+	6, {INT8OID, INT8OID, TEXTARRAYOID, TEXTOID, INT8ARRAYOID, TEXTOID}
 };
 
 static StorePlan delete_candidates = {
@@ -155,7 +158,8 @@ set_binding(StoreRow *row, AttrNumber column, int64 binding)
 static void
 store_candidates(Request *req, List *keys, const char *source)
 {
-	Datum		values[5];
+	Datum		values[6];
+	char		nulls[7] = "      ";
 	UserSwitch	save;
 
 	if (keys == NIL)
@@ -166,7 +170,8 @@ store_candidates(Request *req, List *keys, const char *source)
 	store_begin(&save);
 	values[2] = text_array_datum(keys);
 	values[4] = key_bindings(req, keys);
-	store_exec(&insert_candidates, values, NULL, false);
+	values[5] = text_datum(req->tenant, &nulls[5]);
+	store_exec(&insert_candidates, values, nulls, false);
 	store_end(&save);
 }
 
@@ -257,6 +262,8 @@ task_mark_waiting(Request *req)
 	row_set(&row, CA_TASK, Int64GetDatum(-req->id));
 	row_set(&row, CA_REQUEST, Int64GetDatum(req->id));
 	row_set_text(&row, CA_KEY, psprintf(KEY_PRINCIPAL "%s", req->requester));
+	row_set_text(&row, CA_TENANT, req->tenant);
+	row_set_text(&row, CA_PLACE, place_of(psprintf(KEY_PRINCIPAL "%s", req->requester), req->tenant));
 	row_set_text(&row, CA_SOURCE, "Requester");
 	set_binding(&row, CA_BINDING, req->requester_binding);
 	store_insert(&candidate_table, &row);
@@ -305,6 +312,8 @@ task_open(Request *req)
 		row_set(&row, CA_TASK, Int64GetDatum(req->task));
 		row_set(&row, CA_REQUEST, Int64GetDatum(req->id));
 		row_set_text(&row, CA_KEY, lfirst(lc));
+		row_set_text(&row, CA_TENANT, req->tenant);
+		row_set_text(&row, CA_PLACE, place_of(lfirst(lc), req->tenant));
 		row_set_text(&row, CA_SOURCE, source);
 		set_binding(&row, CA_BINDING, key_binding(req, lfirst(lc)));
 		store_insert(&candidate_table, &row);

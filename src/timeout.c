@@ -21,6 +21,7 @@
 
 #include "notification.h"
 #include "task.h"
+#include "tenant.h"
 #include "timeout.h"
 
 static StorePlan resume_timers = {
@@ -141,7 +142,8 @@ keys_of(Request *req, Activity *activity, const DefinitionElement *timeout)
 	if (profile)
 		return list_make1(psprintf(KEY_PROFILE "%s", profile));
 	if (principal)
-		return list_make1(psprintf(KEY_PRINCIPAL "%s", principal));
+		return tenant_admits(req->tenant, principal) ?
+			list_make1(psprintf(KEY_PRINCIPAL "%s", principal)) : NIL;
 	return expression ? candidate_expression_keys(req, activity, expression, "Expression of a Timeout") : NIL;
 }
 

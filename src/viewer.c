@@ -21,12 +21,13 @@
 #include "deputy.h"
 #include "idflow.h"
 #include "reading.h"
+#include "tenant.h"
 #include "viewer.h"
 
 PG_FUNCTION_INFO_V1(idflow_visible);
 
 /*
- * viewer_arguments: who asks, as the five arguments of VIEWER_TYPES.
+ * viewer_arguments: who asks, as the six arguments of VIEWER_TYPES.
  */
 void
 viewer_arguments(Datum *values)
@@ -35,8 +36,9 @@ viewer_arguments(Datum *values)
 	char	   *actor = actor_lookup(&is_explicit);
 
 	values[0] = CStringGetTextDatum(actor);
-	values[1] = text_array_datum(actor_keys(actor));
-	deputy_key_arrays(actor, &values[2], &values[3], &values[4]);
+	values[1] = text_array_datum(actor_places(actor, NIL));
+	deputy_place_arrays(actor, &values[2], &values[3], &values[4]);
+	values[5] = text_array_datum(tenants_of(actor));
 }
 
 /*
@@ -50,10 +52,10 @@ idflow_visible(PG_FUNCTION_ARGS)
 		"SELECT r.id FROM idflow.request r WHERE r.requester OPERATOR(pg_catalog.=) $2"
 		" AND " IS_BOUND("r.requester", "r.requester_binding")
 		" UNION SELECT r.id FROM idflow.request r WHERE r.subject OPERATOR(pg_catalog.=) $2"
-		" AND " IS_BOUND("r.subject", "r.subject_binding")
-		" UNION SELECT c.request FROM idflow.candidate c WHERE c.key OPERATOR(pg_catalog.=) ANY ($3) AND " KEY_IS_BOUND("c")
-		" UNION SELECT c.request FROM ROWS FROM (pg_catalog.unnest($4), pg_catalog.unnest($5)) d (key, workflow)"
-		" JOIN idflow.candidate c ON c.key OPERATOR(pg_catalog.=) d.key AND " KEY_IS_BOUND("c")
+		" AND " IS_BOUND("r.subject", "r.subject_binding") " AND " IN_TENANT("r")
+		" UNION SELECT c.request FROM idflow.candidate c WHERE c.place OPERATOR(pg_catalog.=) ANY ($3) AND " KEY_IS_BOUND("c")
+		" UNION SELECT c.request FROM ROWS FROM (pg_catalog.unnest($4), pg_catalog.unnest($5)) d (place, workflow)"
+		" JOIN idflow.candidate c ON c.place OPERATOR(pg_catalog.=) d.place AND " KEY_IS_BOUND("c")
 		" JOIN idflow.request r ON r.id OPERATOR(pg_catalog.=) c.request"
 		" AND r.task OPERATOR(pg_catalog.=) c.task"
 		" AND (d.workflow IS NULL OR r.workflow OPERATOR(pg_catalog.=) d.workflow)"
@@ -61,13 +63,13 @@ idflow_visible(PG_FUNCTION_ARGS)
 		" UNION SELECT r.id FROM idflow.vote o JOIN idflow.request r ON r.id OPERATOR(pg_catalog.=) o.request"
 		" WHERE o.principal OPERATOR(pg_catalog.=) ANY ($6) AND o.principal OPERATOR(pg_catalog.<>) $2 AND " DEPUTY_SETTLES
 		" UNION SELECT v.request FROM idflow.vote v WHERE v.principal OPERATOR(pg_catalog.=) $2"
-		" AND " IS_BOUND("v.principal", "v.binding")
+		" AND " IS_BOUND("v.principal", "v.binding") " AND " ACTED_IN_TENANT("v")
 		" UNION SELECT p.request FROM idflow.participant p WHERE p.principal OPERATOR(pg_catalog.=) $2"
-		" AND " IS_BOUND("p.principal", "p.binding"),
-		6, {INT8OID, VIEWER_TYPES}
+		" AND " IS_BOUND("p.principal", "p.binding") " AND " ACTED_IN_TENANT("p"),
+		7, {INT8OID, VIEWER_TYPES}
 	};
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	Datum		values[6] = {Int64GetDatum(0)};
+	Datum		values[7] = {Int64GetDatum(0)};
 	UserSwitch	save;
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
@@ -118,9 +120,9 @@ viewer_of(int64 request)
 {
 	static StorePlan plan = {
 		"SELECT " VIEWER_FLAGS " FROM idflow.request r WHERE r.id OPERATOR(pg_catalog.=) $1",
-		6, {INT8OID, VIEWER_TYPES}
+		7, {INT8OID, VIEWER_TYPES}
 	};
-	Datum		values[6] = {Int64GetDatum(request)};
+	Datum		values[7] = {Int64GetDatum(request)};
 	UserSwitch	save;
 	Viewer		viewer = VIEWER_NONE;
 

@@ -6,6 +6,19 @@
 #include "reading.h"
 
 /*
+ * Is the one who asks of the tenant of r?  Where the directory knows no tenants
+ * $7 is empty.
+ */
+#define IN_TENANT(r) \
+	"CASE WHEN pg_catalog.cardinality($7) OPERATOR(pg_catalog.=) 0 THEN " r ".tenant IS NULL" \
+	" ELSE coalesce(" r ".tenant, '') OPERATOR(pg_catalog.=) ANY ($7) END"
+
+/* The same of the request that a row is of, whoever wrote that row. */
+#define ACTED_IN_TENANT(o) \
+	"(pg_catalog.cardinality($7) OPERATOR(pg_catalog.=) 0 OR EXISTS (SELECT FROM idflow.request t" \
+	" WHERE t.id OPERATOR(pg_catalog.=) " o ".request AND coalesce(t.tenant, '') OPERATOR(pg_catalog.=) ANY ($7)))"
+
+/*
  * In review nobody decides through whom four eyes keeps out: the requester, the
  * subject and editors of r.
  */
@@ -23,13 +36,13 @@
  */
 #define DEPUTY_MAY \
 	"(NOT coalesce(" BARRED " OPERATOR(pg_catalog.&&) $6, false)" \
-	" OR idflow.stands_in_for(ARRAY(SELECT s.key FROM idflow.candidate s WHERE s.task OPERATOR(pg_catalog.=) r.task AND " KEY_IS_BOUND("s") ")," \
+	" OR idflow.stands_in_at(ARRAY(SELECT s.place FROM idflow.candidate s WHERE s.task OPERATOR(pg_catalog.=) r.task AND " KEY_IS_BOUND("s") ")," \
 	" r.workflow, " BARRED ") IS NOT NULL)"
 
 #define DEPUTY_OF(which) \
 	"(r.requester OPERATOR(pg_catalog.<>) $2 AND r.subject IS DISTINCT FROM $2" \
-	" AND EXISTS (SELECT FROM ROWS FROM (pg_catalog.unnest($4), pg_catalog.unnest($5)) d (key, workflow)" \
-	" JOIN idflow.candidate c ON c.key OPERATOR(pg_catalog.=) d.key" \
+	" AND EXISTS (SELECT FROM ROWS FROM (pg_catalog.unnest($4), pg_catalog.unnest($5)) d (place, workflow)" \
+	" JOIN idflow.candidate c ON c.place OPERATOR(pg_catalog.=) d.place" \
 	" WHERE c.task OPERATOR(pg_catalog.=) r.task AND " KEY_IS_BOUND("c") " AND " which \
 	" AND (d.workflow IS NULL OR d.workflow OPERATOR(pg_catalog.=) r.workflow))" \
 	" AND " DEPUTY_MAY ")"
@@ -42,7 +55,7 @@
 	" AND EXISTS (SELECT FROM idflow.vote v WHERE v.request OPERATOR(pg_catalog.=) r.id" \
 	" AND v.principal OPERATOR(pg_catalog.=) ANY ($6) AND v.principal OPERATOR(pg_catalog.<>) $2" \
 	" AND " IS_BOUND("v.principal", "v.binding") ")" \
-	" AND idflow.stands_in_for(ARRAY(SELECT '" KEY_PRINCIPAL "' OPERATOR(pg_catalog.||) v.principal FROM idflow.vote v" \
+	" AND idflow.stands_in_at(ARRAY(SELECT idflow.place('" KEY_PRINCIPAL "' OPERATOR(pg_catalog.||) v.principal, r.tenant) FROM idflow.vote v" \
 	" WHERE v.request OPERATOR(pg_catalog.=) r.id AND " IS_BOUND("v.principal", "v.binding") "), r.workflow," \
 	" (SELECT CASE WHEN coalesce(r.four_eyes, w.four_eyes)" \
 	" THEN pg_catalog.array_remove(ARRAY[r.requester, r.subject] OPERATOR(pg_catalog.||) r.editors, NULL)" \
@@ -52,28 +65,31 @@
 /*
  * What the one who asks has to do with r: he made it or it is about him, has
  * acted on it, does or did decide it, may act on it, may do what it asks of its
- * requester.  $2 is the actor, $3 his keys; $4 and $5 those of the people for
+ * requester.  $2 is the actor, $3 his places; $4 and $5 those of the people for
  * whom he stands in, and the workflows in which he does; $6 these people and
- * himself.  A deputy of its requester sees no more of it than that one.
+ * himself; $7 his tenants.  A deputy of its requester sees no more of it than that one.
  */
 #define VIEWER_FLAGS \
 	"r.requester OPERATOR(pg_catalog.=) $2 AND " IS_BOUND("r.requester", "r.requester_binding") \
-	" OR coalesce(r.subject OPERATOR(pg_catalog.=) $2 AND " IS_BOUND("r.subject", "r.subject_binding") ", false)," \
+	" OR coalesce(r.subject OPERATOR(pg_catalog.=) $2 AND " IS_BOUND("r.subject", "r.subject_binding") \
+	" AND " IN_TENANT("r") ", false)," \
 	" EXISTS (SELECT FROM idflow.participant p WHERE p.request OPERATOR(pg_catalog.=) r.id" \
-	" AND p.principal OPERATOR(pg_catalog.=) $2 AND p.acted AND " IS_BOUND("p.principal", "p.binding") ")," \
+	" AND p.principal OPERATOR(pg_catalog.=) $2 AND p.acted AND " IS_BOUND("p.principal", "p.binding") \
+	" AND " IN_TENANT("r") ")," \
 	" EXISTS (SELECT FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) r.task" \
-	" AND c.key OPERATOR(pg_catalog.=) ANY ($3) AND " KEY_IS_BOUND("c") \
+	" AND c.place OPERATOR(pg_catalog.=) ANY ($3) AND " KEY_IS_BOUND("c") \
 	" AND c.source OPERATOR(pg_catalog.=) ANY ('{Actor,Added}'))" \
 	" OR EXISTS (SELECT FROM idflow.vote v WHERE v.request OPERATOR(pg_catalog.=) r.id" \
-	" AND v.principal OPERATOR(pg_catalog.=) $2 AND " IS_BOUND("v.principal", "v.binding") ")," \
+	" AND v.principal OPERATOR(pg_catalog.=) $2 AND " IS_BOUND("v.principal", "v.binding") \
+	" AND " IN_TENANT("r") ")," \
 	" EXISTS (SELECT FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) r.task" \
-	" AND c.key OPERATOR(pg_catalog.=) ANY ($3) AND " KEY_IS_BOUND("c") ") OR " DEPUTY_SETTLES " OR " \
+	" AND c.place OPERATOR(pg_catalog.=) ANY ($3) AND " KEY_IS_BOUND("c") ") OR " DEPUTY_SETTLES " OR " \
 	DEPUTY_OF("(c.source OPERATOR(pg_catalog.=) ANY ('{Actor,Added}')" \
 			  " OR c.key OPERATOR(pg_catalog.<>) ('" KEY_PRINCIPAL "' OPERATOR(pg_catalog.||) r.requester)" \
 			  " AND c.key IS DISTINCT FROM ('" KEY_PRINCIPAL "' OPERATOR(pg_catalog.||) r.subject))") "," \
 	DEPUTY_OF("true")
 
-#define VIEWER_TYPES	TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID
+#define VIEWER_TYPES	TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID
 
 extern void viewer_arguments(Datum *values);
 extern Viewer viewer_by_flags(HeapTuple row, int column);

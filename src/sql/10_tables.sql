@@ -106,7 +106,8 @@ CREATE TABLE idflow.request (
 	-- whose the names are, see idflow.binding()
 	requester_binding bigint,
 	subject_binding bigint,
-	role_binding    bigint
+	role_binding    bigint,
+	tenant          text
 ) WITH (fillfactor = 80);	-- no index has a column that changes: updates stay in the page
 
 /* A layout names the columns that an image's values stand for. */
@@ -211,10 +212,16 @@ CREATE TABLE idflow.task (
 	claimed_binding bigint
 ) WITH (fillfactor = 90);
 
+CREATE FUNCTION idflow.place(key text, tenant text) RETURNS text
+	AS 'MODULE_PATHNAME', 'idflow_place'
+	LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION idflow.place(text, text) IS
+'A candidate key as it stands in requests of a tenant, which is the key itself where there is none.';
+
 /*
  * Who may act on an open task: the index behind the inbox.  key is u: and a
  * principal's name, p: and a profile's, or a:idflow_admin, so that an inbox is
- * one index probe per key.  A request that waits for no task, because it is a
+ * one index probe per key; place is that within the request's tenant.  A request that waits for no task, because it is a
  * draft, in conflict, failed or scheduled, has a row of its requester's under
  * its own number made negative: what has no row here is closed.
  */
@@ -224,6 +231,8 @@ CREATE TABLE idflow.candidate (
 	key        text NOT NULL,
 	source     text NOT NULL DEFAULT 'Actor' CHECK (idflow.is_state('source', source)),
 	binding    bigint,
+	tenant     text,		-- of the request
+	place      text NOT NULL GENERATED ALWAYS AS (idflow.place(key, tenant)) STORED,
 	PRIMARY KEY (task, key)
 );
 

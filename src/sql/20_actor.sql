@@ -20,13 +20,31 @@ CREATE FUNCTION idflow.my_keys() RETURNS text[]
 	AS 'MODULE_PATHNAME', 'idflow_my_keys'
 	LANGUAGE C STABLE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION idflow.my_keys() IS
-'Keys under which the present actor stands in idflow.candidate: u:name for himself, p:name for each profile that he holds. The inbox is read by them.';
+'Keys under which the present actor stands in idflow.candidate: u:name for himself, p:name for each profile that he holds.';
 
 CREATE FUNCTION idflow.deputy_keys() RETURNS text[]
 	AS 'MODULE_PATHNAME', 'idflow_deputy_keys'
 	LANGUAGE C STABLE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION idflow.deputy_keys() IS
 'Candidate keys of the people for whom the present actor stands in now, in whichever workflow.';
+
+CREATE FUNCTION idflow.my_places() RETURNS text[]
+	AS 'MODULE_PATHNAME', 'idflow_my_places'
+	LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION idflow.my_places() IS
+'The present actor''s candidate keys within his tenants. The inbox is read by them.';
+
+CREATE FUNCTION idflow.deputy_places() RETURNS text[]
+	AS 'MODULE_PATHNAME', 'idflow_deputy_places'
+	LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION idflow.deputy_places() IS
+'Places of the people for whom the present actor stands in now, within the tenants that he is of himself.';
+
+CREATE FUNCTION idflow.stands_in_at(places text[], workflow text, barred text[]) RETURNS text
+	AS 'MODULE_PATHNAME', 'idflow_stands_in_at'
+	LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 1000;
+COMMENT ON FUNCTION idflow.stands_in_at(text[], text, text[]) IS
+'As idflow.stands_in_for(), of places: the present actor and the other one are both of the tenant. Part of idflow.inbox.';
 
 CREATE FUNCTION idflow.claim_stands(task bigint) RETURNS boolean
 	AS 'MODULE_PATHNAME', 'idflow_claim_stands'
@@ -38,7 +56,7 @@ CREATE FUNCTION idflow.stands_in_for(keys text[], workflow text, barred text[]) 
 	AS 'MODULE_PATHNAME', 'idflow_stands_in_for'
 	LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 1000;
 COMMENT ON FUNCTION idflow.stands_in_for(text[], text, text[]) IS
-'For whom among a task''s candidate keys the present actor stands in, by no link through the barred ones; null for nobody. Part of idflow.inbox.';
+'For whom among a task''s candidate keys the present actor stands in, by no link through the barred ones; null for nobody. Part of access reviews.';
 
 CREATE FUNCTION idflow.is_admin() RETURNS boolean
 	AS 'MODULE_PATHNAME', 'idflow_is_admin'
@@ -59,6 +77,12 @@ CREATE FUNCTION idflow.is_bound(name text, binding bigint) RETURNS boolean
 	LANGUAGE C STABLE PARALLEL SAFE;
 COMMENT ON FUNCTION idflow.is_bound(text, bigint) IS
 'Is a name still that of the role that it was when idflow.binding() noted it? True where nothing was noted, or in another database. False: the role was dropped, and whoever has the name now inherits nothing.';
+
+CREATE FUNCTION idflow.place_is_bound(place text, binding bigint) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'idflow_place_is_bound'
+	LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION idflow.place_is_bound(text, bigint) IS
+'idflow.is_bound() of the name in a place of idflow.candidate, so that its index has all that the inbox asks for.';
 
 CREATE FUNCTION idflow.bind_member() RETURNS trigger
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -94,7 +118,7 @@ CREATE FUNCTION idflow.set_directory(relation regclass) RETURNS void
 REVOKE EXECUTE ON FUNCTION idflow.set_directory(regclass) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION idflow.set_directory(regclass) TO idflow_admin;
 COMMENT ON FUNCTION idflow.set_directory(regclass) IS
-'Makes a relation the directory: columns principal and profile, optionally display_name, email, language, active (boolean) and manager. It is read with the rights of the role that calls this and replaces roles and idflow.profile_member entirely; NULL returns to them. Errors if a column is missing or the role may not read the relation.';
+'Makes a relation the directory: columns principal and profile, optionally display_name, email, language, active (boolean), manager and tenant. A row with a tenant gives the profile within that tenant only: a request is of its requester''s tenant as it was when the request was made, and only people of that tenant have a part in it; in requests of no tenant only people of none, which are those whose rows have none and those without a row. Roles idflow_admin and idflow_auditor see all. It is read with the rights of the role that calls this and replaces roles and idflow.profile_member entirely; NULL returns to them. Errors if a column is missing or the role may not read the relation.';
 
 CREATE FUNCTION idflow.directory_changed() RETURNS trigger
 	AS 'MODULE_PATHNAME', 'idflow_table_changed'
@@ -110,7 +134,8 @@ CREATE TRIGGER directory_changed
 ALTER TABLE idflow.directory_source ENABLE ALWAYS TRIGGER directory_changed;
 
 CREATE FUNCTION idflow.directory_rows(OUT principal text, OUT profile text, OUT display_name text,
-									  OUT email text, OUT language text, OUT active boolean, OUT manager text)
+									  OUT email text, OUT language text, OUT active boolean, OUT manager text,
+									  OUT tenant text)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'idflow_directory_rows'
 	LANGUAGE C STABLE PARALLEL RESTRICTED;
@@ -119,7 +144,7 @@ GRANT EXECUTE ON FUNCTION idflow.directory_rows() TO idflow_admin, idflow_audito
 COMMENT ON FUNCTION idflow.directory_rows() IS 'The rows of idflow.directory.';
 
 CREATE VIEW idflow.directory AS
-	SELECT d.principal, d.profile, d.display_name, d.email, d.language, d.active, d.manager
+	SELECT d.principal, d.profile, d.display_name, d.email, d.language, d.active, d.manager, d.tenant
 	FROM idflow.directory_rows() d;
 GRANT SELECT ON idflow.directory TO idflow_admin, idflow_auditor;
 COMMENT ON VIEW idflow.directory IS

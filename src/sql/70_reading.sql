@@ -6,7 +6,7 @@
 
 CREATE INDEX request_requester ON idflow.request (requester);
 CREATE INDEX request_subject ON idflow.request (subject) WHERE subject IS NOT NULL;
-CREATE INDEX candidate_key ON idflow.candidate (key, request) INCLUDE (binding);
+CREATE INDEX candidate_key ON idflow.candidate (place, request) INCLUDE (binding);
 CREATE INDEX vote_principal ON idflow.vote (principal, request);
 CREATE INDEX change_data_key ON idflow.change_data (key_hash);
 
@@ -52,6 +52,9 @@ COMMENT ON COLUMN idflow.request.state IS
 COMMENT ON COLUMN idflow.request.activity_state IS
 'Full name of the state of the activity at which the request stands, such as Review-ReviewPending.';
 COMMENT ON COLUMN idflow.request.subject IS 'Principal whom the request is about, by the workflow''s Subject.';
+COMMENT ON COLUMN idflow.request.tenant IS
+'The requester''s tenant when he made it, by the directory; null: none. People of other tenants have no part in it.';
+COMMENT ON COLUMN idflow.candidate.place IS 'The key within the request''s tenant, see idflow.place().';
 COMMENT ON COLUMN idflow.request.requester_binding IS
 'Whose the requester''s name is, see idflow.binding(): a role made again under it is another one. Likewise subject_binding, role_binding, and the columns binding and _binding of other tables.';
 COMMENT ON COLUMN idflow.request.parent IS 'Request whose apply made this one, or that this one reverses.';
@@ -150,11 +153,11 @@ CREATE VIEW idflow.inbox WITH (security_barrier) AS
 		r.revision
 	FROM (
 			SELECT DISTINCT ON (c.task) c.task, c.key,
-				c.key OPERATOR(pg_catalog.=) ANY ((SELECT idflow.my_keys())::text[]) AS own
+				c.place OPERATOR(pg_catalog.=) ANY ((SELECT idflow.my_places())::text[]) AS own
 			FROM idflow.candidate c
-			WHERE c.key OPERATOR(pg_catalog.=) ANY
-				((SELECT idflow.my_keys() OPERATOR(pg_catalog.||) idflow.deputy_keys())::text[])
-				AND (c.binding IS NULL OR idflow.is_bound(pg_catalog.substr(c.key, 3), c.binding))
+			WHERE c.place OPERATOR(pg_catalog.=) ANY
+				((SELECT idflow.my_places() OPERATOR(pg_catalog.||) idflow.deputy_places())::text[])
+				AND (c.binding IS NULL OR idflow.place_is_bound(c.place, c.binding))
 			ORDER BY c.task, own DESC, c.key COLLATE pg_catalog."C" DESC	-- u: before p: before a:
 		) m
 		JOIN idflow.task t ON t.id OPERATOR(pg_catalog.=) m.task
@@ -167,8 +170,8 @@ CREATE VIEW idflow.inbox WITH (security_barrier) AS
 			ORDER BY c.seq LIMIT 1) d ON true
 		CROSS JOIN LATERAL (
 			SELECT CASE WHEN NOT m.own THEN
-				idflow.stands_in_for(ARRAY(SELECT c.key FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) t.id
-						AND (c.binding IS NULL OR idflow.is_bound(pg_catalog.substr(c.key, 3), c.binding))),
+				idflow.stands_in_at(ARRAY(SELECT c.place FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) t.id
+						AND (c.binding IS NULL OR idflow.place_is_bound(c.place, c.binding))),
 					r.workflow,
 					CASE WHEN coalesce(r.four_eyes, w.four_eyes)
 							AND pg_catalog.starts_with(t.activity_state, 'Review')

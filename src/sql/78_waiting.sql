@@ -20,7 +20,7 @@ CREATE VIEW idflow.waiting WITH (security_invoker) AS
 						THEN 'profile ' OPERATOR(pg_catalog.||) pg_catalog.substr(c.key, 3)
 						ELSE pg_catalog.substr(c.key, 3) END, ', ' ORDER BY c.key COLLATE pg_catalog."C" DESC)
 				 FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) t.id
-					AND (c.binding IS NULL OR idflow.is_bound(pg_catalog.substr(c.key, 3), c.binding))), 'idflow_admin')
+					AND (c.binding IS NULL OR idflow.place_is_bound(c.place, c.binding))), 'idflow_admin')
 			WHEN r.state OPERATOR(pg_catalog.=) 'scheduled' THEN NULL
 			ELSE r.requester END AS on_whom,
 		coalesce(t.opened_at,
