@@ -208,6 +208,7 @@ typedef struct Workflow
 
 extern Workflow *workflow_current(const char *name, bool missing_ok);
 extern Workflow *workflow_by_id(int64 id);
+extern bool workflow_any_includes(void);
 extern Activity *workflow_activity(Workflow *wf, int position);
 extern Activity *workflow_activity_named(Workflow *wf, const char *name);
 

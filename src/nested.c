@@ -26,7 +26,6 @@
 #include "access/xact.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -50,48 +49,6 @@ static List *found = NIL;
 static Request *discovering = NULL; /* what triggers write is noted for it */
 
 /* ------------------------------------------------------------ is it said? */
-
-static Oid	workflow_relid = InvalidOid;
-static bool in_force_known = false;
-static bool in_force = false;
-
-static void
-relcache_callback(Datum arg, Oid relid)
-{
-	if (!OidIsValid(relid) || relid == workflow_relid)
-		in_force_known = false;
-}
-
-/* Does any workflow say Nested="Include"? */
-static bool
-any_includes(void)
-{
-	static StorePlan plan = {
-		"SELECT 1 FROM idflow.workflow w WHERE w.nested OPERATOR(pg_catalog.=) 'Include'"
-		" AND NOT EXISTS (SELECT 1 FROM idflow.workflow v WHERE v.name OPERATOR(pg_catalog.=) w.name"
-		" AND v.version OPERATOR(pg_catalog.>) w.version) LIMIT 1"
-	};
-	static bool registered = false;
-	UserSwitch	save;
-	bool		result;
-
-	if (!registered)
-	{
-		CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
-		registered = true;
-	}
-	if (in_force_known)
-		return in_force;
-	workflow_relid = extension_relid("workflow");
-
-	/* an invalidation that comes with the query counts; see workflow_current() */
-	in_force_known = !IsolationUsesXactSnapshot();
-	store_begin(&save);
-	result = store_exec(&plan, NULL, NULL, false) > 0;
-	store_end(&save);
-	in_force = result;
-	return result;
-}
 
 /* Does a workflow that the request begins in, or a bundle's other, say so? */
 static bool
@@ -482,7 +439,7 @@ nested_draft(Request *req)
 	List	   *seqs = NIL;
 	ListCell   *lc;
 
-	if (!any_includes() || req->persisted || req->reviewed || req->passed || req->apply_as_of)
+	if (!workflow_any_includes() || req->persisted || req->reviewed || req->passed || req->apply_as_of)
 		return;
 	foreach(lc, list_copy(request_changes(req)))
 	{

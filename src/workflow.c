@@ -43,6 +43,8 @@ static HTAB *by_id = NULL;
 static HTAB *by_name = NULL;
 static bool by_name_valid = false;
 static Oid	workflow_relid = InvalidOid;
+static bool includes_known = false; /* does any in force say Nested="Include"? */
+static bool includes = false;
 
 static StorePlan select_current = {
 	"SELECT id FROM idflow.workflow WHERE name OPERATOR(pg_catalog.=) $1"
@@ -77,7 +79,7 @@ static void
 workflow_relcache_callback(Datum arg, Oid relid)
 {
 	if (!OidIsValid(relid) || relid == workflow_relid)
-		by_name_valid = false;
+		by_name_valid = includes_known = false;
 }
 
 static void
@@ -323,6 +325,32 @@ workflow_current(const char *name, bool missing_ok)
 		entry->id = id;
 	}
 	return workflow_by_id(id);
+}
+
+/*
+ * workflow_any_includes: does any workflow in force say Nested="Include"?
+ */
+bool
+workflow_any_includes(void)
+{
+	static StorePlan plan = {
+		"SELECT 1 FROM idflow.workflow w WHERE w.nested OPERATOR(pg_catalog.=) 'Include'"
+		" AND NOT EXISTS (SELECT 1 FROM idflow.workflow v WHERE v.name OPERATOR(pg_catalog.=) w.name"
+		" AND v.version OPERATOR(pg_catalog.>) w.version) LIMIT 1"
+	};
+	UserSwitch	save;
+	bool		result;
+
+	workflow_refresh();
+	if (includes_known)
+		return includes;
+	/* as above: what comes with the query counts, and a snapshot may be out of date */
+	includes_known = !IsolationUsesXactSnapshot();
+	store_begin(&save);
+	result = store_exec(&plan, NULL, NULL, false) > 0;
+	store_end(&save);
+	includes = result;
+	return result;
 }
 
 /*
