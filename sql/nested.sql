@@ -1,6 +1,6 @@
 -- What triggers write to gated tables: Nested="Separate" and Nested="Include".
-CREATE EXTENSION IF NOT EXISTS idflow;
 SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS idflow;
 CREATE ROLE nested_app LOGIN;
 CREATE ROLE nested_hr LOGIN;
 CREATE ROLE nested_it LOGIN;
