@@ -134,14 +134,14 @@ SELECT idflow.deploy('<Workflow Identifier="w"
   <Activity Identifier="Review" DisplayName_L1="Review" Template="Review" IfExpression="new.salary > 1"/>
 </Workflow>');
 
--- What is not built yet is refused, not ignored
+-- A value that is wrong, one at a time; the rest is well
 CREATE FUNCTION pg_temp.wf(attributes text, activity text DEFAULT '', inside text DEFAULT '', beside text DEFAULT '') RETURNS text LANGUAGE sql AS $$
   SELECT format('<ConfigurationFile><Workflow Identifier="regress_w" DisplayName_L1="w" %s><Activity Identifier="R" DisplayName_L1="R" Template="Review" %s><Actor Profile="p"/>%s</Activity><Activity Identifier="P" DisplayName_L1="P" Template="Persist"/></Workflow>%s</ConfigurationFile>',
                 attributes, activity, inside, beside)
 $$;
 SELECT * FROM idflow.validate(pg_temp.wf(''));
 SELECT v.element, v.message, v.hint
-  FROM (VALUES (1, 'Nested="Include"', '', '', ''), 
+  FROM (VALUES (1, 'Nested="include"', '', '', ''), 
                (5, 'ApplyAs="hr"', '', '', ''), (6, 'Retention="1 year"', '', '', ''),
                (7, 'Title="XPath:/x"', '', '', ''),
                (15, '', 'Due="three days"', '', ''),
@@ -164,7 +164,7 @@ SELECT v.element, v.message, v.hint
        idflow.validate(pg_temp.wf(d.attributes, d.activity, d.inside, d.beside)) AS v
  WHERE v.severity = 'error'
  ORDER BY d.n, v.message COLLATE "C";
-SELECT idflow.deploy(pg_temp.wf('Nested="Include"')::xml);
+SELECT idflow.deploy(pg_temp.wf('Nested="include"')::xml);
 \echo :LAST_ERROR_SQLSTATE
 SELECT idflow.deploy(pg_temp.wf('', 'Approvals="none"')::xml);
 \echo :LAST_ERROR_SQLSTATE
@@ -199,7 +199,7 @@ VALUES (0, '<Workflow><Activity></Workflow>'),
        (2, '<!DOCTYPE Workflow SYSTEM "file:///etc/passwd"><Workflow/>'),
        (3, '<Workflow/>'),
        (4, pg_temp.wf('Title="SQL:1) ; DROP TABLE x --"')),
-       (5, pg_temp.wf('Nested="Include"')),
+       (5, pg_temp.wf('Nested="include"')),
        (6, repeat('<Workflow>', 1000)),
        (7, '<Workflow Identifier="w" DisplayName_L1="w">' || repeat('<Activity/>', 500) || '</Workflow>'),
        (8, '<x:Workflow xmlns:x="urn:x" x:a="b"><Activity/>&amp;</x:Workflow>'),

@@ -1,5 +1,7 @@
 -- Requests that dates in the data start: <Start> of a workflow.
 SELECT current_database() AS home, current_user AS me \gset
+-- dates without a time zone begin in UTC, and so do those of this test
+\setenv PGTZ UTC
 CREATE DATABASE idflow_start;
 \c idflow_start
 \set SHOW_CONTEXT never
@@ -55,6 +57,21 @@ SELECT name, kind, due_at - now() BETWEEN interval '1 minute' AND interval '1 ho
 CALL public.hour();
 SELECT idflow.run_due();
 SELECT count(*) FROM idflow.request;
+-- also where whoever calls it is in another time zone
+SET timezone = 'Asia/Tokyo';
+CALL public.hour();
+SELECT idflow.run_due();
+SET timezone = 'America/Los_Angeles';
+CALL public.hour();
+SELECT idflow.run_due();
+RESET timezone;
+SELECT count(*) FROM idflow.request;
+-- a date that is no timestamp stops nobody
+INSERT INTO st.person VALUES (107, 'a', 'much later', true, '5874897-12-31');
+CALL public.hour();
+SELECT idflow.run_due();
+SELECT attempts, error FROM idflow.timer WHERE kind = 'start';
+DELETE FROM st.person WHERE id = 107;
 -- an earlier date of the same row is another date; one that is entered late counts
 UPDATE st.person SET leaves_on = leaves_on - 1 WHERE id = 1;
 UPDATE st.person SET leaves_on = current_date - 1 WHERE id = 20;
@@ -111,7 +128,7 @@ SELECT name FROM idflow.deploy($$<Workflow Identifier="Work" DisplayName_L1="W">
   <Start Target="st.work" Date="due"><Set Column="n" Expression="SQL:new.n + 1"/></Start></Workflow>$$);
 \c - :me
 SELECT idflow.run_due();
-SELECT * FROM st.work ORDER BY id;
+SELECT id, due = current_date AS today, n FROM st.work ORDER BY id;
 SELECT key, error, attempts FROM public.starts WHERE request IS NULL AND key = '{2}';
 CALL public.hour();
 SELECT idflow.run_due();
@@ -119,7 +136,7 @@ SELECT key, attempts FROM public.starts WHERE request IS NULL AND key = '{2}';
 UPDATE st.work SET n = 3 WHERE id = 2;
 CALL public.hour();
 SELECT idflow.run_due();
-SELECT * FROM st.work ORDER BY id;
+SELECT id, due = current_date AS today, n FROM st.work ORDER BY id;
 SELECT error FROM idflow.started WHERE target = 'st.work'::regclass AND key = '{2}';
 
 -- the table is gone: the timer keeps the error, and others go on

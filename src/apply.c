@@ -22,6 +22,7 @@
 #include "apply.h"
 #include "column.h"
 #include "idflow.h"
+#include "nested.h"
 #include "notice.h"
 #include "persist_into.h"
 #include "propose.h"
@@ -279,7 +280,7 @@ lock_rows(Request *req, List *changes)
 	ListCell   *lc;
 
 	foreach(lc, changes)
-		if (((Change *) lfirst(lc))->operation != CMD_INSERT)
+		if (((Change *) lfirst(lc))->operation != CMD_INSERT && !((Change *) lfirst(lc))->nested)
 			rows = lappend(rows, lfirst(lc));
 	if (list_length(rows) < 2)
 		return;
@@ -307,6 +308,7 @@ apply_changes(Request *req, List *changes, HeapTuple *written, char **held_by,
 	volatile ApplyOutcome outcome = APPLY_DONE;
 	Oid			roleid = requester_role(req);
 	bool		outer_settling = settling;
+	NestedScope scope;
 	int			nest;
 	ListCell   *lc;
 
@@ -326,6 +328,7 @@ apply_changes(Request *req, List *changes, HeapTuple *written, char **held_by,
 	applying_actor = req->requester;
 	applying = req;
 	applying_request = req->id;
+	nested_enter(&scope, req, trying);
 	PG_TRY();
 	{
 		become(&save, roleid, 0);
@@ -334,6 +337,8 @@ apply_changes(Request *req, List *changes, HeapTuple *written, char **held_by,
 			lock_rows(req, changes);
 		foreach(lc, changes)
 		{
+			if (((Change *) lfirst(lc))->nested)
+				continue;		/* a trigger writes it */
 			restore_context(lfirst(lc));
 			outcome = apply_change(req, lfirst(lc), written, held_by, report);
 			if (outcome != APPLY_DONE)
@@ -366,6 +371,7 @@ apply_changes(Request *req, List *changes, HeapTuple *written, char **held_by,
 	}
 	PG_FINALLY();
 	{
+		nested_leave(&scope);
 		applying_depth--;
 		settling = outer_settling;
 		applying_actor = outer_actor;

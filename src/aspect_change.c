@@ -91,6 +91,9 @@ aspect_set_value(Request *req, Aspect *aspect, Change *change, Relation rel,
 	const char *present;
 	int			nest;
 
+	/* a trigger's values are its own */
+	if (change->nested)
+		return;
 	row_load(req, change, rel);
 	nest = transmission_modes_begin_for(change->layout);
 	present = row_text(rel, change->new_row, attnum);
@@ -120,7 +123,7 @@ add_change_run(Request *req, Aspect *aspect, Change *change)
 	Relation	rel;
 	char	   *value;
 
-	if (change->operation == CMD_DELETE)
+	if (change->operation == CMD_DELETE || change->nested)
 		return;
 	value = expression_text(element_value(aspect->element, "Expression"), req->workflow, req,
 							change, "Expression");

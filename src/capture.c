@@ -188,6 +188,21 @@ make_change(Relation rel, Relation target, CmdType operation, TupleTableSlot *ol
 }
 
 /*
+ * capture_change: a row operation as a change, of no request yet, in the current
+ * memory context.
+ */
+Change *
+capture_change(Relation rel, CmdType operation, TupleTableSlot *old, TupleTableSlot *new,
+			   const char *workflow, StatementInfo *info)
+{
+	Relation	target = table_open(target_of(rel, operation, info), AccessShareLock);
+	Change	   *change = make_change(rel, target, operation, old, new, workflow, info);
+
+	table_close(target, NoLock);
+	return change;
+}
+
+/*
  * A row that an admin lets through: recorded, not held.
  */
 void

@@ -45,7 +45,8 @@ enum
 	CH_BASE_XID,
 	CH_BASE_FILE,
 	CH_BASED_AT,
-	CH_OTHERS
+	CH_OTHERS,
+	CH_NESTED
 };
 
 static StoreTable change_table = {"change_data"};
@@ -220,6 +221,8 @@ change_store(Request *req, Change *change)
 	}
 	if (change->based_at)
 		row_set(&row, CH_BASED_AT, TimestampTzGetDatum(change->based_at));
+	if (change->nested)
+		row_set(&row, CH_NESTED, BoolGetDatum(true));
 	store_insert(&change_table, &row);
 	change->stored = true;
 }
@@ -377,6 +380,7 @@ change_from_row(StoreRow *row)
 		change->written = positions_of(row->values[CH_WRITTEN - 1]);
 	if (!row->nulls[CH_OTHERS - 1])
 		change->others = positions_of(row->values[CH_OTHERS - 1]);
+	change->nested = !row->nulls[CH_NESTED - 1];
 	read_held(change, row);
 	change->stored = true;
 	if (!row->nulls[CH_SALT - 1])

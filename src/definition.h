@@ -201,7 +201,6 @@ typedef enum AttributeKind
 } AttributeKind;
 
 #define RULE_REQUIRED		0x01
-#define RULE_REFUSED		0x02	/* behaviour not built yet */
 
 typedef struct AttributeRule
 {
@@ -209,8 +208,6 @@ typedef struct AttributeRule
 	AttributeKind kind;
 	int			flags;
 	const char *values;			/* ATTRIBUTE_CHOICE: "A|B|C" */
-	const char *only;			/* the only value whose behaviour is built, or
-								 * NULL: all of them */
 	const char *suffix;			/* numbered: what stands before the number */
 	int			last;			/* numbered: 1 .. last; 0: not numbered */
 } AttributeRule;

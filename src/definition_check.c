@@ -23,7 +23,6 @@
 #include "expression_parse.h"
 #include "xpath.h"
 
-#define NOT_SUPPORTED	"is not supported by this version of idflow"
 #define MAX_IDENTIFIER	(NAMEDATALEN - 1)
 #define MAX_SHOWN		200		/* bytes of a value in a message */
 
@@ -96,12 +95,6 @@ check_element(Definition *def, DefinitionElement *element,
 			  const ElementRule *rule)
 {
 	ListCell   *lc;
-
-	if (rule->flags & RULE_REFUSED)
-		definition_error(def, ERRCODE_FEATURE_NOT_SUPPORTED, element->line,
-						 element->name,
-						 "Remove the element. It is refused because it would have no effect.",
-						 "element <%s> " NOT_SUPPORTED, element->name);
 
 	check_attributes(def, element, rule);
 
@@ -230,8 +223,7 @@ is_digits(const char *value)
 }
 
 /*
- * Check one attribute's value against its kind, and whether its behaviour is
- * built.
+ * Check one attribute's value against its kind.
  */
 static void
 check_value(Definition *def, DefinitionElement *element,
@@ -239,7 +231,6 @@ check_value(Definition *def, DefinitionElement *element,
 {
 	const char *name = attribute->name;
 	const char *value = attribute->value;
-	int			errors = def->nerrors;
 
 #define VALUE_ERROR(hint, ...) \
 	definition_error(def, ERRCODE_WF_DEFINITION, attribute->line, \
@@ -351,25 +342,6 @@ check_value(Definition *def, DefinitionElement *element,
 			check_expression(def, element, attribute,
 							 rule->kind == ATTRIBUTE_CONDITION);
 			break;
-	}
-
-	/* refuse what would otherwise be ignored */
-	if ((rule->flags & RULE_REFUSED) && def->nerrors == errors)
-	{
-		bool		is_boolean = rule->kind == ATTRIBUTE_BOOLEAN;
-
-		if (rule->only == NULL)
-			definition_error(def, ERRCODE_FEATURE_NOT_SUPPORTED, attribute->line,
-							 element->name,
-							 "Remove the attribute. It is refused because it would have no effect.",
-							 "attribute %s " NOT_SUPPORTED, name);
-		else if (strcmp(value, rule->only) != 0 &&
-				 !(is_boolean && strcmp(value, "0") == 0))
-			definition_error(def, ERRCODE_FEATURE_NOT_SUPPORTED, attribute->line,
-							 element->name,
-							 psprintf("Write %s=\"%s\", or remove the attribute, which means the same.",
-									  name, rule->only),
-							 "%s=\"%s\" " NOT_SUPPORTED, name, clip(value, MAX_SHOWN));
 	}
 #undef VALUE_ERROR
 }

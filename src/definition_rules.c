@@ -7,9 +7,6 @@
  * once more because messages are to say what would be right, which no RELAX
  * NG validator does.
  *
- * To build a behaviour that is refused so far, remove RULE_REFUSED (or the
- * value in "only") from its entry.
- *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -22,12 +19,11 @@
 #define LAST_PROPERTY	5		/* Property1 .. Property5 of a Filter */
 
 #define REQUIRED		RULE_REQUIRED
-#define REFUSED			RULE_REFUSED
 
 #define LOCALISED(name, flags) \
-	{name, ATTRIBUTE_LABEL, flags, NULL, NULL, "_L", LAST_LANGUAGE}
+	{name, ATTRIBUTE_LABEL, flags, NULL, "_L", LAST_LANGUAGE}
 #define NUMBERED(name, kind, values) \
-	{name, kind, 0, values, NULL, "", LAST_PROPERTY}
+	{name, kind, 0, values, "", LAST_PROPERTY}
 #define END_OF_RULES	{NULL}
 
 #define ASPECTS \
@@ -51,7 +47,7 @@ static const AttributeRule workflow_attributes[] = {
 	{"Bundle", ATTRIBUTE_CHOICE, 0, "row|statement|transaction"},
 	{"FourEyes", ATTRIBUTE_BOOLEAN, 0},
 	{"Exact", ATTRIBUTE_BOOLEAN, 0},
-	{"Nested", ATTRIBUTE_CHOICE, REFUSED, "Separate|Include", "Separate"},
+	{"Nested", ATTRIBUTE_CHOICE, 0, "Separate|Include"},
 	{"PendingPolicy", ATTRIBUTE_CHOICE, 0, "Merge|Refuse"},
 	{"RepeatedApprover", ATTRIBUTE_CHOICE, 0, "Ask|Auto"},
 	{"EffectiveDate", ATTRIBUTE_EXPRESSION, 0},
@@ -236,9 +232,9 @@ static const AttributeRule notification_attributes[] = {
 	{"ExpressionBinding", ATTRIBUTE_TEXT, 0},
 	{"CssFile", ATTRIBUTE_TEXT, 0},
 	LOCALISED("RazorFile", 0),
-	{"BodyExpression", ATTRIBUTE_EXPRESSION, 0, NULL, NULL, "_L", LAST_LANGUAGE},
+	{"BodyExpression", ATTRIBUTE_EXPRESSION, 0, NULL, "_L", LAST_LANGUAGE},
 	{"IfExpression", ATTRIBUTE_CONDITION, 0},
-	{"SubjectExpression", ATTRIBUTE_EXPRESSION, 0, NULL, NULL, "_L", LAST_LANGUAGE},
+	{"SubjectExpression", ATTRIBUTE_EXPRESSION, 0, NULL, "_L", LAST_LANGUAGE},
 	{"Priority", ATTRIBUTE_INTEGER, 0},
 	END_OF_RULES
 };

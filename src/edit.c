@@ -24,6 +24,7 @@
 #include "decide.h"
 #include "edit.h"
 #include "idflow.h"
+#include "nested.h"
 #include "pending.h"
 #include "plancache.h"
 #include "reading.h"
@@ -320,6 +321,7 @@ edit_change(Request *req, Change *change, Jsonb *values)
 	int			nest;
 	MemoryContext cxt = CurrentMemoryContext;
 
+	nested_require_not(change);
 	if (change->operation == CMD_DELETE)
 		ereport(ERROR,
 				(errcode(ERRCODE_WF_REQUEST_STATE),
@@ -434,6 +436,8 @@ idflow_save(PG_FUNCTION_ARGS)
 		req->editors = lappend(req->editors, pstrdup(actor));
 	request_participant(req, actor, true);
 	schedule_again(req);
+	if (keys != NIL)
+		nested_draft(req);
 	next_revision(req);
 	event->data = json_from_text(psprintf("{\"revision\": %d, \"digests\": %s%s}", req->revision,
 										  image_digests(req),

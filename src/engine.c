@@ -18,6 +18,7 @@
 #include "homonym.h"
 #include "idflow.h"
 #include "job.h"
+#include "nested.h"
 #include "persist_into.h"
 #include "separation_review.h"
 #include "schedule.h"
@@ -261,6 +262,7 @@ persist(Request *req)
 	switch (outcome)
 	{
 		case APPLY_DONE:
+			nested_written(req);
 			event = invoked(req, NULL);
 			if (report.len > 0 || fates[0] != '\0')
 				event->data = json_from_text(psprintf("{\"digests\": %s%s%s%s%s%s%s}", image_digests(req),
@@ -452,6 +454,8 @@ run_from(Request *req, int position, bool starts)
 			continue;
 		}
 
+		if (strcmp(activity->template->name, "Persist") == 0)
+			nested_draft(req);
 		if (strcmp(activity->template->name, "Persist") == 0 && next_gate(req) == NULL &&
 			schedule_wait(req, &held_by, &held_change))
 		{
@@ -473,6 +477,7 @@ run_from(Request *req, int position, bool starts)
 			if (!at_start ||
 				template_transition(activity->template, req->activity_state, "Execute") == NULL)
 			{
+				nested_draft(req);
 				task_open(req);
 				if (!repeated_approve(req))
 					return;

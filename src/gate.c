@@ -20,6 +20,7 @@
 #include "capture.h"
 #include "conflict.h"
 #include "idflow.h"
+#include "nested.h"
 #include "propose.h"
 #include "session.h"
 #include "statement.h"
@@ -234,7 +235,9 @@ idflow_gate(PG_FUNCTION_ARGS)
 
 	on_conflict = operation == CMD_INSERT && wrapper &&
 		wrapper_on_conflict(wrapper) != ONCONFLICT_NONE;
-	if (bypassed)
+	if (!bypassed && nested_passes(trigdata, operation, old, new, &info))
+		/* another change of a request that has gone through this gate's workflow */ ;
+	else if (bypassed)
 	{
 		/* a row that ON CONFLICT doesn't insert is no change */
 		if (on_conflict)

@@ -194,6 +194,7 @@ typedef struct Workflow
 	int			max_steps;
 	bool		four_eyes;
 	bool		exact;
+	bool		includes;		/* Nested="Include" */
 	bool		trace;			/* keep what expressions gave */
 	int			bundle;			/* BundleMode: what becomes one request */
 	bool		one_request;	/* one on a row at a time */
@@ -207,6 +208,7 @@ typedef struct Workflow
 
 extern Workflow *workflow_current(const char *name, bool missing_ok);
 extern Workflow *workflow_by_id(int64 id);
+extern bool workflow_any_includes(void);
 extern Activity *workflow_activity(Workflow *wf, int position);
 extern Activity *workflow_activity_named(Workflow *wf, const char *name);
 
@@ -341,6 +343,11 @@ typedef struct Change
 	Oid			base_file;
 	TimestampTz based_at;		/* 0: when the request was made */
 	RowFate		fate;			/* what row_base() has found */
+
+	/* written by a trigger of the request's apply; see nested.c */
+	bool		nested;
+	List	   *nested_gates;	/* OIDs of gates that it came through just now */
+	SubTransactionId nested_subid;	/* in which it did */
 
 	/* written before its approval; see persist_into.c */
 	bool		resource;

@@ -370,6 +370,8 @@ persist_into(Request *req, Activity *activity)
 		Change	   *before = NULL;
 		ListCell   *lw;
 
+		if (change->nested)
+			continue;
 		if (!OidIsValid(relid))
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_TABLE),

@@ -61,6 +61,11 @@ conflicts_remain(Request *req)
 		List	   *positions;
 		bool		conflict;
 
+		if (change->nested)
+		{
+			table_close(rel, NoLock);
+			continue;
+		}
 		become(&save, requester_role(req), SECURITY_RESTRICTED_OPERATION);
 		conflict = change->operation != CMD_INSERT &&
 			apply_conflicts(req, change, rel, row_base(req, change, rel), &positions, NULL);
@@ -406,7 +411,7 @@ idflow_rebase(PG_FUNCTION_ARGS)
 		bool		conflict;
 		bool		found;
 
-		if (change->operation == CMD_INSERT)
+		if (change->operation == CMD_INSERT || change->nested)
 			continue;
 		rel = row_open(change, RowShareLock);
 		become(&save, requester_role(req), SECURITY_RESTRICTED_OPERATION);

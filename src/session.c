@@ -17,6 +17,7 @@
 
 #include "bundle.h"
 #include "idflow.h"
+#include "nested.h"
 #include "notice.h"
 #include "plancache.h"
 #include "session.h"
@@ -176,6 +177,7 @@ session_subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 		entry_abort(&bypass, mySubid);
 		entry_abort(&newest, mySubid);
 		bundle_forget(mySubid);
+		nested_forget(mySubid);
 		notice_forget(mySubid);
 		layout_forget_uncommitted();
 	}
@@ -185,6 +187,7 @@ session_subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 		entry_commit(bypass, mySubid, parentSubid);
 		newest_commit(mySubid, parentSubid);
 		bundle_hand_up(mySubid, parentSubid);
+		nested_hand_up(mySubid, parentSubid);
 		notice_hand_up(mySubid, parentSubid);
 	}
 }

@@ -10,8 +10,12 @@
  *
  * Where the date is a column it is compared as it stands with bounds of its own
  * type, so that an index on it serves.  The bounds are wide enough for months
- * of different lengths and for time zones; what counts is the exact condition
- * beside them.
+ * of different lengths; what counts is the exact condition beside them.  That is
+ * looked at within the bounds only: it can't be told of a date that is no
+ * timestamp any more, and one such row would keep all others from their start.
+ *
+ * A date without a time zone begins in UTC.  In the time zone of whoever calls
+ * idflow.run_due() the same row would be due at another time, and so once more.
  *
  *-------------------------------------------------------------------------
  */
@@ -182,6 +186,16 @@ key_columns(Relation rel)
 
 #define NOW "pg_catalog.statement_timestamp()"
 
+/* Become the deployer, with all settings pinned that a row's due time depends on. */
+static int
+become_deployer(UserSwitch *save, Oid deployer)
+{
+	int			nest = become_pinned(save, deployer, SECURITY_RESTRICTED_OPERATION);
+
+	set_if_different("TimeZone", "UTC");
+	return nest;
+}
+
 static SPIPlanPtr
 prepare(const char *sql, int nargs)
 {
@@ -204,6 +218,7 @@ prepare_scan(const DefinitionElement *start, Relation rel)
 	const char *type = bounded_type(start, rel);
 	Bitmapset  *key = key_columns(rel);
 	int			attnum = -1;
+	char	   *bounds = "";
 
 	date_sql(start, rel, &from, &due, &column);
 	initStringInfo(&sql);
@@ -211,15 +226,12 @@ prepare_scan(const DefinitionElement *start, Relation rel)
 	while ((attnum = bms_next_member(key, attnum)) >= 0)
 		appendStringInfo(&sql, ", \"new\".%s",
 						 quote_identifier(NameStr(TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attname)));
-	appendStringInfo(&sql, " FROM %s WHERE %s OPERATOR(pg_catalog.<=) " NOW
-					 " AND %s OPERATOR(pg_catalog.>) (" NOW " OPERATOR(pg_catalog.-) $2)",
-					 from, due, due);
 	if (type)
-	{
-		appendStringInfoString(&sql, bound_sql(column, "<=", NOW, "4 days", type));
-		appendStringInfoString(&sql, bound_sql(column, ">=", "(" NOW " OPERATOR(pg_catalog.-) $2)",
-											   "-4 days", type));
-	}
+		bounds = psprintf("%s%s", bound_sql(column, "<=", NOW, "4 days", type),
+						  bound_sql(column, ">=", "(" NOW " OPERATOR(pg_catalog.-) $2)", "-4 days", type));
+	appendStringInfo(&sql, " FROM %s WHERE CASE WHEN true%s THEN %s OPERATOR(pg_catalog.<=) " NOW
+					 " AND %s OPERATOR(pg_catalog.>) (" NOW " OPERATOR(pg_catalog.-) $2) END%s",
+					 from, bounds, due, due, bounds);
 	appendStringInfoString(&sql, " ORDER BY 1");
 	return prepare(sql.data, 2);
 }
@@ -245,7 +257,7 @@ start_scan_begin(const DefinitionElement *start, Relation rel, Oid deployer)
 
 	scan->deployer = deployer;
 	scan->nkeys = bms_num_members(key_columns(rel));
-	nest = become_pinned(&save, deployer, SECURITY_RESTRICTED_OPERATION);
+	nest = become_deployer(&save, deployer);
 	scan->portal = SPI_cursor_open(NULL, prepare_scan(start, rel), values, NULL, true);
 	restore_pinned(&save, nest);
 	return scan;
@@ -261,7 +273,7 @@ start_scan_next(StartScan *scan)
 	MemoryContext cxt = CurrentMemoryContext;
 	List	   *result = NIL;
 	UserSwitch	save;
-	int			nest = become_pinned(&save, scan->deployer, SECURITY_RESTRICTED_OPERATION);
+	int			nest = become_deployer(&save, scan->deployer);
 	int			modes;
 
 	SPI_cursor_fetch(scan->portal, true, ROWS_AT_ONCE);
@@ -288,7 +300,7 @@ start_scan_next(StartScan *scan)
 
 /*
  * start_next_due: when the next row will be due that is there now; 0 if that
- * can't be told by an index.  The caller is connected to SPI.
+ * can't be told by an index, or is days away.  The caller is connected to SPI.
  */
 TimestampTz
 start_next_due(const DefinitionElement *start, Relation rel, Oid deployer)
@@ -298,6 +310,7 @@ start_next_due(const DefinitionElement *start, Relation rel, Oid deployer)
 	char	   *from;
 	char	   *due;
 	char	   *column;
+	char	   *bounds;
 	char	   *sql;
 	UserSwitch	save;
 	TimestampTz result = 0;
@@ -306,10 +319,12 @@ start_next_due(const DefinitionElement *start, Relation rel, Oid deployer)
 	if (type == NULL)
 		return 0;
 	date_sql(start, rel, &from, &due, &column);
+	bounds = psprintf("%s%s", bound_sql(column, ">=", NOW, "-4 days", type),
+					  bound_sql(column, "<=", NOW, "4 days", type));
 	sql = psprintf("SELECT pg_catalog.min(%s)::pg_catalog.timestamptz OPERATOR(pg_catalog.+) $1 FROM %s"
-				   " WHERE %s OPERATOR(pg_catalog.>) " NOW " AND pg_catalog.isfinite(%s)%s",
-				   column, from, due, column, bound_sql(column, ">=", NOW, "-4 days", type));
-	nest = become_pinned(&save, deployer, SECURITY_RESTRICTED_OPERATION);
+				   " WHERE CASE WHEN true%s THEN %s OPERATOR(pg_catalog.>) " NOW " END%s",
+				   column, from, bounds, due, bounds);
+	nest = become_deployer(&save, deployer);
 	if (SPI_execute_plan(prepare(sql, 1), values, NULL, true, 1) == SPI_OK_SELECT && SPI_processed == 1)
 	{
 		bool		isnull;
@@ -405,7 +420,7 @@ start_fits(Workflow *wf, const DefinitionElement *start, Relation rel, Oid deplo
 	/* the query itself: types above all */
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	nest = become_pinned(&save, deployer, SECURITY_RESTRICTED_OPERATION);
+	nest = become_deployer(&save, deployer);
 	SPI_freeplan(prepare_scan(start, rel));
 	restore_pinned(&save, nest);
 	SPI_finish();

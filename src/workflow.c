@@ -43,6 +43,8 @@ static HTAB *by_id = NULL;
 static HTAB *by_name = NULL;
 static bool by_name_valid = false;
 static Oid	workflow_relid = InvalidOid;
+static bool includes_known = false; /* does any in force say Nested="Include"? */
+static bool includes = false;
 
 static StorePlan select_current = {
 	"SELECT id FROM idflow.workflow WHERE name OPERATOR(pg_catalog.=) $1"
@@ -51,7 +53,7 @@ static StorePlan select_current = {
 };
 
 static StorePlan select_workflow = {
-	"SELECT name, version, title, subject, max_steps, four_eyes, exact, deployed_by, options"
+	"SELECT name, version, title, subject, max_steps, four_eyes, exact, deployed_by, options, nested"
 	" FROM idflow.workflow WHERE id OPERATOR(pg_catalog.=) $1",
 	1, {INT8OID}
 };
@@ -77,7 +79,7 @@ static void
 workflow_relcache_callback(Datum arg, Oid relid)
 {
 	if (!OidIsValid(relid) || relid == workflow_relid)
-		by_name_valid = false;
+		by_name_valid = includes_known = false;
 }
 
 static void
@@ -187,6 +189,7 @@ workflow_by_id(int64 id)
 	wf->four_eyes = DatumGetBool(spi_datum(row, 6, &isnull));
 	wf->exact = DatumGetBool(spi_datum(row, 7, &isnull));
 	wf->deployed_by = copy_text(row, 8);
+	wf->includes = strcmp(spi_text(row, 10), "Include") == 0;
 	wf->element = copy_element("Workflow", row, 9, 0);
 	wf->trace = element_boolean(wf->element, "Trace", false);
 	wf->bundle = bundle_mode(element_value(wf->element, "Bundle"));
@@ -322,6 +325,32 @@ workflow_current(const char *name, bool missing_ok)
 		entry->id = id;
 	}
 	return workflow_by_id(id);
+}
+
+/*
+ * workflow_any_includes: does any workflow in force say Nested="Include"?
+ */
+bool
+workflow_any_includes(void)
+{
+	static StorePlan plan = {
+		"SELECT 1 FROM idflow.workflow w WHERE w.nested OPERATOR(pg_catalog.=) 'Include'"
+		" AND NOT EXISTS (SELECT 1 FROM idflow.workflow v WHERE v.name OPERATOR(pg_catalog.=) w.name"
+		" AND v.version OPERATOR(pg_catalog.>) w.version) LIMIT 1"
+	};
+	UserSwitch	save;
+	bool		result;
+
+	workflow_refresh();
+	if (includes_known)
+		return includes;
+	/* as above: what comes with the query counts, and a snapshot may be out of date */
+	includes_known = !IsolationUsesXactSnapshot();
+	store_begin(&save);
+	result = store_exec(&plan, NULL, NULL, false) > 0;
+	store_end(&save);
+	includes = result;
+	return result;
 }
 
 /*

@@ -166,6 +166,7 @@ CREATE TABLE idflow.change_data (
 	base_file    oid,			-- ... in which file it stood, ...
 	based_at     timestamptz,	-- ... and when that was
 	others       smallint[],	-- columns whose drafted value is not the requester's own
+	nested       boolean,		-- true: a trigger writes it, when another change of the request is applied
 	PRIMARY KEY (request, seq)
 );
 

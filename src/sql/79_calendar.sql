@@ -64,6 +64,9 @@ BEGIN
 		RAISE invalid_parameter_value USING
 			MESSAGE = format('working time is counted in days and hours, not as %s', quote_literal(duration));
 	END IF;
+	IF NOT isfinite(since) THEN
+		RAISE invalid_parameter_value USING MESSAGE = format('argument "since" must be finite, not %s', since);
+	END IF;
 	today := (since AT TIME ZONE cal.time_zone)::date;
 	last_day := today + 3660 + days_left * 7;
 	LOOP
@@ -102,4 +105,4 @@ BEGIN
 	END LOOP;
 END $$;
 COMMENT ON FUNCTION idflow.working_time(timestamptz, interval, text) IS
-'The moment that is so much working time of a calendar after since: days are working days, hours those that it is open. It begins with the calendar''s next opening. Errors: 42704 if there is no such calendar, 22023 for months and negative durations, 55000 if there is no such moment within ten years.';
+'The moment that is so much working time of a calendar after since: days are working days, hours those that it is open. It begins with the calendar''s next opening. Errors: 42704 if there is no such calendar, 22023 for months, negative durations and infinity, 55000 if there is no such moment within ten years.';
