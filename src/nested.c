@@ -363,7 +363,7 @@ try_for(Request *req, List *changes)
 {
 	List	   *outer_found = found;
 	Request    *outer = discovering;
-	bool		hides = false;
+	volatile bool hides = false;
 	ListCell   *lc;
 	List	   *volatile result = NIL;
 
