@@ -95,6 +95,19 @@ SET idflow.actor = 'finn';
 SELECT idflow.decline(task, 'think again') FROM idflow.request WHERE id = :r;
 SELECT activity, state FROM idflow.request WHERE id = :r;
 SELECT rep.approve('lea', :r);
+-- who has declined since is asked again, and what he declined is not approved in his name
+SELECT name FROM idflow.deploy('<Workflow Identifier="rep_since" DisplayName_L1="R" RepeatedApprover="Auto">
+	<Activity Identifier="Lead" DisplayName_L1="Lead" Template="Review"><Actor Profile="lead"/></Activity>
+	<Activity Identifier="Finance" DisplayName_L1="Finance" Template="Review" CommentRequired="true"><Actor Profile="finance"/>
+	<Transition On="Declined" To="Second"/></Activity>
+	<Activity Identifier="Second" DisplayName_L1="Second" Template="Review"><Actor Profile="finance"/></Activity>
+	<Activity Identifier="Persist" DisplayName_L1="Persist" Template="Persist"/></Workflow>');
+SELECT idflow.attach('rep_since', 'rep.thing', condition => 'new.kind = ''since''');
+SELECT rep.ask(16, 'since') AS r \gset
+SELECT rep.approve('lea', :r);
+SET idflow.actor = 'lea';
+SELECT idflow.decline(task, 'on second thoughts') FROM idflow.inbox WHERE request = :r;
+SELECT activity, state FROM idflow.request WHERE id = :r;
 -- an admin's role gives nobody else a right
 SELECT rep.define('nobody', 'RepeatedApprover="Auto"', '');
 DELETE FROM idflow.profile_member WHERE profile = 'finance';

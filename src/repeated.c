@@ -21,14 +21,20 @@
 
 #define VIA_REPEATED	"repeated"
 
-/* votes on the draft as it is now, given in person, in other activities */
+/*
+ * Votes on the draft as it is now, given in person, in other activities; not of
+ * those who have declined it since.
+ */
 static StorePlan select_approvals = {
 	"SELECT v.principal, t.activity FROM idflow.vote v, idflow.task t"
 	" WHERE v.request OPERATOR(pg_catalog.=) $1 AND v.vote OPERATOR(pg_catalog.=) 'Approve'"
 	" AND " IS_BOUND("v.principal", "v.binding")
 	" AND NOT v.superseded AND v.on_behalf_of IS NULL AND v.revision OPERATOR(pg_catalog.=) $2"
 	" AND t.id OPERATOR(pg_catalog.=) v.task"
-	" AND ROW(t.workflow_id, t.position) OPERATOR(pg_catalog.<>) ROW($3, $4) ORDER BY v.voted_at, v.seq",
+	" AND ROW(t.workflow_id, t.position) OPERATOR(pg_catalog.<>) ROW($3, $4)"
+	" AND NOT EXISTS (SELECT FROM idflow.vote d WHERE d.request OPERATOR(pg_catalog.=) $1"
+	"  AND d.principal OPERATOR(pg_catalog.=) v.principal AND d.vote OPERATOR(pg_catalog.=) 'Decline'"
+	"  AND d.seq OPERATOR(pg_catalog.>) v.seq) ORDER BY v.voted_at, v.seq",
 	4, {INT8OID, INT4OID, INT8OID, INT4OID}
 };
 
