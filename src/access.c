@@ -18,6 +18,7 @@
 #include "utils/memutils.h"
 
 #include "access.h"
+#include "task.h"
 
 #define PERMISSION_PREFIX	"/Custom/Workflows/"
 #define NOTIFICATION_PREFIX	"/Custom/WorkflowsNotifications/"
@@ -256,28 +257,6 @@ add_key(List *keys, const char *prefix, const char *name)
 	return strings_contain(keys, key) ? keys : lappend(keys, key);
 }
 
-/* The principals among candidate keys, profiles as those who hold them. */
-static List *
-principals_of_keys(Request *req, List *keys)
-{
-	List	   *result = NIL;
-	ListCell   *lc;
-	ListCell   *lh;
-
-	foreach(lc, keys)
-	{
-		const char *key = lfirst(lc);
-
-		if (strncmp(key, KEY_PRINCIPAL, strlen(KEY_PRINCIPAL)) == 0)
-			result = lappend(result, pstrdup(key + strlen(KEY_PRINCIPAL)));
-		else if (strncmp(key, KEY_PROFILE, strlen(KEY_PROFILE)) == 0)
-			foreach(lh, directory_holders(key + strlen(KEY_PROFILE), req->tenant))
-				if (!strings_contain(result, lfirst(lh)))
-					result = lappend(result, lfirst(lh));
-	}
-	return result;
-}
-
 /*
  * access_keys: the candidate keys of a task whose state has rules; actor_keys
  * are those of the activity's Actors, NIL if it has none.  A rule without
@@ -293,7 +272,7 @@ access_keys(Request *req, List *actor_keys)
 	load_rules();
 	if (actor_keys != NIL)
 	{
-		foreach(lc, principals_of_keys(req, actor_keys))
+		foreach(lc, candidate_people(req, actor_keys))
 			if (access_permits(req, lfirst(lc)))
 				keys = add_key(keys, KEY_PRINCIPAL, lfirst(lc));
 		return keys;

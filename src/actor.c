@@ -29,9 +29,7 @@ PG_FUNCTION_INFO_V1(idflow_applying);
 PG_FUNCTION_INFO_V1(idflow_my_keys);
 PG_FUNCTION_INFO_V1(idflow_is_admin);
 
-const char *applying_actor = NULL;
 Request    *applying = NULL;
-int64		applying_request = 0;
 
 /* The plan that calls the function named by idflow.actor_function. */
 static char *function_called = NULL;
@@ -159,8 +157,8 @@ actor_lookup(bool *is_explicit)
 {
 	*is_explicit = true;
 
-	if (applying_actor != NULL)
-		return pstrdup(applying_actor);
+	if (applying != NULL)
+		return pstrdup(applying->requester);
 	if (setting_actor != NULL && setting_actor[0] != '\0')
 		return pstrdup(setting_actor);
 	if (setting_actor_function != NULL && setting_actor_function[0] != '\0')
@@ -241,13 +239,20 @@ idflow_actor(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(actor_lookup(&is_explicit)));
 }
 
+/* applying_request: the number of the request that is applied; 0: none is. */
+int64
+applying_request(void)
+{
+	return applying ? applying->id : 0;
+}
+
 /* idflow.applying() */
 Datum
 idflow_applying(PG_FUNCTION_ARGS)
 {
-	if (applying_request == 0)
+	if (applying_request() == 0)
 		PG_RETURN_NULL();
-	PG_RETURN_INT64(applying_request);
+	PG_RETURN_INT64(applying_request());
 }
 
 /*

@@ -235,7 +235,7 @@ apply_check_utility(Node *statement)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("cannot defer constraints while those of request " INT64_FORMAT " are settled",
-						applying_request)));
+						applying_request())));
 	if (applying_depth == 0)
 		return;
 	what = statement_lasting_effect(statement);
@@ -243,7 +243,7 @@ apply_check_utility(Node *statement)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("cannot %s while request " INT64_FORMAT " is applied or checked",
-						what, applying_request),
+						what, applying_request()),
 				 errdetail("It would stay in the session of whoever approves the request.")));
 }
 
@@ -301,9 +301,7 @@ apply_changes(Request *req, List *changes, HeapTuple *written, char **held_by,
 			  Change **held_change, StringInfo report)
 {
 	bool		trying = written != NULL;
-	const char *outer_actor = applying_actor;
 	Request    *outer = applying;
-	int64		outer_request = applying_request;
 	UserSwitch	save;
 	volatile ApplyOutcome outcome = APPLY_DONE;
 	Oid			roleid = requester_role(req);
@@ -325,9 +323,7 @@ apply_changes(Request *req, List *changes, HeapTuple *written, char **held_by,
 	}
 
 	applying_depth++;
-	applying_actor = req->requester;
 	applying = req;
-	applying_request = req->id;
 	nested_enter(&scope, req, trying);
 	PG_TRY();
 	{
@@ -374,9 +370,7 @@ apply_changes(Request *req, List *changes, HeapTuple *written, char **held_by,
 		nested_leave(&scope);
 		applying_depth--;
 		settling = outer_settling;
-		applying_actor = outer_actor;
 		applying = outer;
-		applying_request = outer_request;
 	}
 	PG_END_TRY();
 

@@ -88,9 +88,9 @@ check_parents(void)
 	UserSwitch	save;
 	int64		n;
 
-	if (applying_request == 0)
+	if (applying_request() == 0)
 		return;
-	values[0] = Int64GetDatum(applying_request);
+	values[0] = Int64GetDatum(applying_request());
 	values[1] = Int32GetDatum(MAX_PARENTS);
 	store_begin(&save);
 	store_exec(&count_parents, values, NULL, false);
@@ -102,7 +102,7 @@ check_parents(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("request " INT64_FORMAT " has more than %d requests above it",
-						applying_request, MAX_PARENTS - 1),
+						applying_request(), MAX_PARENTS - 1),
 				 errhint("Triggers of gated tables write to gated tables in a circle.")));
 }
 
@@ -254,7 +254,7 @@ bundle_collecting(const char *actor)
 	int64		id;
 	Filling    *f;
 
-	if (applying_request)
+	if (applying_request())
 		return NULL;
 	if (collecting_request())
 		return request_by_hand(collecting_request(), actor);
@@ -275,9 +275,9 @@ bundle_collecting(const char *actor)
 Request *
 bundle_request(Workflow *wf, Relation rel, const char *actor)
 {
-	int64		collecting = applying_request ? 0 : collecting_request();
+	int64		collecting = applying_request() ? 0 : collecting_request();
 	BundleMode	mode = wf->bundle != BUNDLE_UNSAID ? wf->bundle :
-		applying_request ? BUNDLE_ROW : setting_bundle;
+		applying_request() ? BUNDLE_ROW : setting_bundle;
 	Request    *req;
 
 	if (proposal_is_for(rel))
@@ -294,7 +294,7 @@ bundle_request(Workflow *wf, Relation rel, const char *actor)
 	 * must not outlast the apply.  The end of a statement that began before
 	 * the library was loaded may go unseen; the transaction's doesn't.
 	 */
-	if (mode == BUNDLE_TRANSACTION && applying_request)
+	if (mode == BUNDLE_TRANSACTION && applying_request())
 		mode = BUNDLE_STATEMENT;
 	else if (mode == BUNDLE_STATEMENT && !statement_end_is_seen())
 		mode = BUNDLE_TRANSACTION;

@@ -224,7 +224,7 @@ idflow_start_review(PG_FUNCTION_ARGS)
 	campaign.title = text_argument(fcinfo, 4);
 	campaign.role = GetUserNameFromId(GetUserId(), false);
 	campaign.starter = unconstify(char *, actor_name());
-	if (applying_request)
+	if (applying_request())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot start an access review while a request is applied")));

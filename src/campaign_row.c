@@ -381,7 +381,7 @@ item_key(int64 campaign, int64 seq)
 static void
 require_plain_session(void)
 {
-	if (applying_request || collecting_request() || bypass_reason())
+	if (applying_request() || collecting_request() || bypass_reason())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot revoke here"),

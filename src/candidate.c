@@ -122,6 +122,29 @@ add_principal(List *keys, Request *req, const char *name)
 }
 
 /*
+ * candidate_people: the principals whom candidate keys stand for in a request,
+ * profiles as those who hold them; some maybe more than once.
+ */
+List *
+candidate_people(Request *req, List *keys)
+{
+	List	   *people = NIL;
+	ListCell   *lc;
+
+	foreach(lc, keys)
+	{
+		const char *key = lfirst(lc);
+
+		if (strncmp(key, KEY_PROFILE, strlen(KEY_PROFILE)) == 0)
+			people = list_concat(people, directory_holders(key + strlen(KEY_PROFILE), req->tenant));
+		else if (strncmp(key, KEY_PRINCIPAL, strlen(KEY_PRINCIPAL)) == 0 &&
+				 tenant_admits(req->tenant, key + strlen(KEY_PRINCIPAL)))
+			people = lappend(people, unconstify(char *, key + strlen(KEY_PRINCIPAL)));
+	}
+	return people;
+}
+
+/*
  * candidate_keys: the candidate keys that an activity's Actors, or only one of
  * them, and its access rules give now, each once; NIL where they give none.
  */

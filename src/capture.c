@@ -171,7 +171,7 @@ make_change(Relation rel, Relation target, CmdType operation, TupleTableSlot *ol
 		row_base_note(change, rel, old);
 
 	/* a trigger of the table that is written, or an aspect's function, has chosen the values */
-	if (change->new_image && (applying_request || InSecurityRestrictedOperation()))
+	if (change->new_image && (applying_request() || InSecurityRestrictedOperation()))
 		for (int i = 0; i < change->new_image->n; i++)
 			change->others = bms_add_member(change->others, change->new_image->columns ?
 											change->new_image->columns[i] : i + 1);
@@ -211,8 +211,7 @@ record_bypass(Relation rel, CmdType operation, TupleTableSlot *old, TupleTableSl
 {
 	const char *actor = actor_name();
 	Request    *req = bypass_request() ? request_load(bypass_request()) : NULL;
-	Relation	target = table_open(target_of(rel, operation, info), AccessShareLock);
-	Change	   *change = make_change(rel, target, operation, old, new, workflow, info);
+	Change	   *change = capture_change(rel, operation, old, new, workflow, info);
 	Event	   *event;
 
 	if (req == NULL)
@@ -231,7 +230,6 @@ record_bypass(Relation rel, CmdType operation, TupleTableSlot *old, TupleTableSl
 	request_write(req);
 	if (bypass_request() != req->id)
 		bypass_set_request(req->id);
-	table_close(target, NoLock);
 }
 
 /*

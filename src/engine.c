@@ -455,13 +455,14 @@ run_from(Request *req, int position, bool starts)
 		}
 
 		if (strcmp(activity->template->name, "Persist") == 0)
-			nested_draft(req);
-		if (strcmp(activity->template->name, "Persist") == 0 && next_gate(req) == NULL &&
-			schedule_wait(req, &held_by, &held_change))
 		{
-			if (held_by)
-				go_on_held(req, held_by, held_change);
-			return;
+			nested_draft(req);
+			if (next_gate(req) == NULL && schedule_wait(req, &held_by, &held_change))
+			{
+				if (held_by)
+					go_on_held(req, held_by, held_change);
+				return;
+			}
 		}
 
 		if (activity->template->is_interactive && !at_start && no_actor_skips(req, activity))

@@ -510,7 +510,7 @@ idflow_erase(PG_FUNCTION_ARGS)
 				 errmsg("\"%s\" can't be erased", name),
 				 strcmp(name, actor) == 0 ? errdetail("Another admin must do it: the record would name you again.") :
 				 errdetail("It is no person: automatic steps are recorded under it.")));
-	if (applying_request)
+	if (applying_request())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot erase a person while a request is applied")));

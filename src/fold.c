@@ -250,7 +250,7 @@ fold_value(Request *req, List *drafts, Relation rel, HeapTuple live, AttrNumber 
 			break;
 	}
 	position = layout_position(change->layout, name);
-	edit_set(change, rel, live, position, value, !applying_request && !InSecurityRestrictedOperation());
+	edit_set(change, rel, live, position, value, !applying_request() && !InSecurityRestrictedOperation());
 	if (change->operation == CMD_INSERT)
 		return;
 	/* back to what the row has: the draft doesn't touch it any more */

@@ -167,6 +167,14 @@ row_set_text(StoreRow *row, AttrNumber column, const char *text)
 		row_set(row, column, CStringGetTextDatum(text));
 }
 
+/* row_set_binding: a binding of principal.c, null for none. */
+void
+row_set_binding(StoreRow *row, AttrNumber column, int64 binding)
+{
+	if (binding)
+		row_set(row, column, Int64GetDatum(binding));
+}
+
 static void
 insert_index_entries(StoreTable *table, Relation rel, ItemPointer tid, StoreRow *row)
 {

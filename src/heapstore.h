@@ -42,6 +42,7 @@ typedef struct StoreRow
 extern void row_clear(StoreRow *row);
 extern void row_set(StoreRow *row, AttrNumber column, Datum value);
 extern void row_set_text(StoreRow *row, AttrNumber column, const char *text);
+extern void row_set_binding(StoreRow *row, AttrNumber column, int64 binding);
 
 extern void store_insert(StoreTable *table, StoreRow *row);
 extern void store_insert_at(StoreTable *table, StoreRow *row, ItemPointer tid);

@@ -140,10 +140,9 @@ extern List *actor_keys(const char *principal); /* candidate keys of char *:
 												 * KEY_PRINCIPAL name, then
 												 * KEY_PROFILE for each profile */
 
-/* What apply.c sets for the time of an apply; NULL and 0 otherwise. */
+/* The request that is applied, set by apply.c; NULL, and number 0, if none. */
 extern struct Request *applying;
-extern const char *applying_actor;
-extern int64 applying_request;
+extern int64 applying_request(void);
 
 /* --------------------------------------------------------- principal.c */
 

@@ -193,7 +193,6 @@ discover(Relation rel, Oid gate, CmdType operation, TupleTableSlot *old, TupleTa
 	List	   *gates = gates_of(rel, operation);
 	Change	   *change;
 	Found	   *f;
-	ListCell   *lc;
 
 	if (!all_include(gates) && !request_includes(discovering))
 		return false;
@@ -214,9 +213,7 @@ discover(Relation rel, Oid gate, CmdType operation, TupleTableSlot *old, TupleTa
 	f->change = change;
 	f->gates = list_make1_oid(gate);
 	f->subid = GetCurrentSubTransactionId();
-	change->gates = NIL;
-	foreach(lc, gates)
-		change->gates = lappend(change->gates, lfirst(lc));
+	change->gates = gates;
 	change->nested = true;
 	found = lappend(found, f);
 	return true;
@@ -277,7 +274,7 @@ nested_passes(TriggerData *trigdata, CmdType operation, TupleTableSlot *old, Tup
 	MemoryContext oldcxt;
 	bool		result;
 
-	if (scope == NULL || applying_request != scope->req->id || pass == NULL ||
+	if (scope == NULL || applying_request() != scope->req->id || pass == NULL ||
 		pass->nused == 0 || pass->held_by || pass->change->resource)
 		return false;
 	if (scope->trying && discovering != scope->req)

@@ -28,6 +28,7 @@
 #include "language.h"
 #include "notification.h"
 #include "separation.h"
+#include "task.h"
 #include "tenant.h"
 
 static int	setting_notification_limit = 100;
@@ -297,26 +298,6 @@ deputies_of(Request *req, List *asked)
 	return result;
 }
 
-/* The people whom candidate keys stand for. */
-static List *
-people_of_keys(Request *req, List *keys)
-{
-	List	   *asked = NIL;
-	ListCell   *lc;
-
-	foreach(lc, keys)
-	{
-		const char *key = lfirst(lc);
-
-		if (strncmp(key, KEY_PRINCIPAL, strlen(KEY_PRINCIPAL)) == 0 &&
-			tenant_admits(req->tenant, key + strlen(KEY_PRINCIPAL)))
-			asked = add_name(asked, key + strlen(KEY_PRINCIPAL));
-		else if (strncmp(key, KEY_PROFILE, strlen(KEY_PROFILE)) == 0)
-			asked = add_all(asked, directory_holders(key + strlen(KEY_PROFILE), req->tenant));
-	}
-	return asked;
-}
-
 /* What an override says, by language, in UTF-8; the first where there is none in it. */
 static const struct
 {
@@ -385,7 +366,7 @@ notify_told(Request *req, List *keys, const char *aspect, const char *subject,
 {
 	ListCell   *lc;
 
-	foreach(lc, people_of_keys(req, keys))
+	foreach(lc, add_all(NIL, candidate_people(req, keys)))
 	{
 		const char *principal = lfirst(lc);
 		int			number = language_number(principal);
@@ -403,7 +384,7 @@ notify_told(Request *req, List *keys, const char *aspect, const char *subject,
 void
 notify_passed_over(Request *req, List *keys, const char *actor, const char *reason)
 {
-	List	   *asked = people_of_keys(req, keys);
+	List	   *asked = add_all(NIL, candidate_people(req, keys));
 	ListCell   *lc;
 
 	foreach(lc, list_concat(asked, deputies_of(req, asked)))
@@ -432,7 +413,7 @@ notify_asked(Request *req, List *keys)
 	if (pending == NIL)
 		return;
 	req->notify_asked = NIL;
-	asked = people_of_keys(req, keys);
+	asked = add_all(NIL, candidate_people(req, keys));
 	asked = list_concat(asked, deputies_of(req, asked));
 	foreach(lc, pending)
 	{

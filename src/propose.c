@@ -67,7 +67,7 @@ static Proposal *proposal = NULL;
 bool
 proposal_is_for(Relation rel)
 {
-	if (proposal == NULL || applying_request != 0)
+	if (proposal == NULL || applying_request() != 0)
 		return false;
 	return RelationGetRelid(rel) == proposal->target ||
 		(rel->rd_rel->relispartition &&
@@ -273,7 +273,7 @@ proposal_workflow(Relation rel, CmdType operation)
 static void
 require_plain_transaction(void)
 {
-	if (proposal != NULL || applying_request || collecting_request() || bypass_reason())
+	if (proposal != NULL || applying_request() || collecting_request() || bypass_reason())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot propose a change here"),

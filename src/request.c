@@ -139,8 +139,8 @@ set_parent(Request *req)
 	int			length;
 	int64		parent = invoking_request(&length);
 
-	if (applying_request)
-		parent = applying_request;
+	if (applying_request())
+		parent = applying_request();
 	req->parent = parent;
 	for (; parent != 0; length++)
 	{
@@ -503,13 +503,6 @@ set_date(StoreRow *row, AttrNumber column, TimestampTz date)
 		row_set(row, column, TimestampTzGetDatum(date));
 }
 
-static void
-set_binding(StoreRow *row, AttrNumber column, int64 binding)
-{
-	if (binding)
-		row_set(row, column, Int64GetDatum(binding));
-}
-
 /*
  * request_write: store a request and its new events.
  */
@@ -572,9 +565,9 @@ request_write(Request *req)
 		row_set(&row, REQ_APPLY_AS_OF, Int64GetDatum(req->apply_as_of));
 	else if (req->is_new && req->role_binding == 0)
 		req->role_binding = principal_binding(req->role);
-	set_binding(&row, REQ_REQUESTER_BINDING, req->requester_binding);
-	set_binding(&row, REQ_SUBJECT_BINDING, req->subject_binding);
-	set_binding(&row, REQ_ROLE_BINDING, req->role_binding);
+	row_set_binding(&row, REQ_REQUESTER_BINDING, req->requester_binding);
+	row_set_binding(&row, REQ_SUBJECT_BINDING, req->subject_binding);
+	row_set_binding(&row, REQ_ROLE_BINDING, req->role_binding);
 	row_set_text(&row, REQ_TENANT, req->tenant);
 
 	if (req->is_new)

@@ -150,7 +150,7 @@ schedule_by_settings(Request *req)
 	TimestampTz effective_at = 0;
 	TimestampTz expires_at = 0;
 
-	if (applying_request != 0 || invoking_request(&depth) != 0)
+	if (applying_request() != 0 || invoking_request(&depth) != 0)
 		return;
 	if (setting_effective_at && setting_effective_at[0])
 		effective_at = date_from_text(setting_effective_at, "setting \"idflow.effective_at\"");

@@ -149,13 +149,6 @@ key_bindings(Request *req, List *keys)
 }
 
 static void
-set_binding(StoreRow *row, AttrNumber column, int64 binding)
-{
-	if (binding)
-		row_set(row, column, Int64GetDatum(binding));
-}
-
-static void
 store_candidates(Request *req, List *keys, const char *source)
 {
 	Datum		values[6];
@@ -249,6 +242,23 @@ task_request(int64 task, ItemPointer tid)
 		DatumGetInt64(row.values[TK_REQUEST - 1]) : 0;
 }
 
+/* Store a candidate of a task of the request, or under the request's own number. */
+static void
+store_candidate(Request *req, int64 task, const char *key, const char *source)
+{
+	StoreRow	row;
+
+	row_clear(&row);
+	row_set(&row, CA_TASK, Int64GetDatum(task));
+	row_set(&row, CA_REQUEST, Int64GetDatum(req->id));
+	row_set_text(&row, CA_KEY, key);
+	row_set_text(&row, CA_SOURCE, source);
+	row_set_binding(&row, CA_BINDING, key_binding(req, key));
+	row_set_text(&row, CA_TENANT, req->tenant);
+	row_set_text(&row, CA_PLACE, place_of(key, req->tenant));
+	store_insert(&candidate_table, &row);
+}
+
 /*
  * task_mark_waiting: keep a request that waits for no task among those that
  * are not closed, by a row of its requester's that no inbox shows.
@@ -256,17 +266,7 @@ task_request(int64 task, ItemPointer tid)
 void
 task_mark_waiting(Request *req)
 {
-	StoreRow	row;
-
-	row_clear(&row);
-	row_set(&row, CA_TASK, Int64GetDatum(-req->id));
-	row_set(&row, CA_REQUEST, Int64GetDatum(req->id));
-	row_set_text(&row, CA_KEY, psprintf(KEY_PRINCIPAL "%s", req->requester));
-	row_set_text(&row, CA_TENANT, req->tenant);
-	row_set_text(&row, CA_PLACE, place_of(psprintf(KEY_PRINCIPAL "%s", req->requester), req->tenant));
-	row_set_text(&row, CA_SOURCE, "Requester");
-	set_binding(&row, CA_BINDING, req->requester_binding);
-	store_insert(&candidate_table, &row);
+	store_candidate(req, -req->id, psprintf(KEY_PRINCIPAL "%s", req->requester), "Requester");
 }
 
 void
@@ -307,17 +307,7 @@ task_open(Request *req)
 	store_insert(&task_table, &row);
 
 	foreach(lc, keys)
-	{
-		row_clear(&row);
-		row_set(&row, CA_TASK, Int64GetDatum(req->task));
-		row_set(&row, CA_REQUEST, Int64GetDatum(req->id));
-		row_set_text(&row, CA_KEY, lfirst(lc));
-		row_set_text(&row, CA_TENANT, req->tenant);
-		row_set_text(&row, CA_PLACE, place_of(lfirst(lc), req->tenant));
-		row_set_text(&row, CA_SOURCE, source);
-		set_binding(&row, CA_BINDING, key_binding(req, lfirst(lc)));
-		store_insert(&candidate_table, &row);
-	}
+		store_candidate(req, req->task, lfirst(lc), source);
 	if (activity->has_deadline)
 		timeouts_set(req, activity, now);
 	record_candidates(req, activity, keys);
@@ -395,9 +385,9 @@ task_store_vote(Request *req, Vote *vote)
 	row_set(&row, VO_VOTED_AT, TimestampTzGetDatum(GetCurrentTimestamp()));
 	row_set(&row, VO_REVISION, Int32GetDatum(req->revision));
 	row_set(&row, VO_SUPERSEDED, BoolGetDatum(false));
-	set_binding(&row, VO_BINDING, principal_binding(vote->principal));
+	row_set_binding(&row, VO_BINDING, principal_binding(vote->principal));
 	if (vote->on_behalf_of)
-		set_binding(&row, VO_BEHALF_BINDING, principal_binding(vote->on_behalf_of));
+		row_set_binding(&row, VO_BEHALF_BINDING, principal_binding(vote->on_behalf_of));
 	store_insert(&vote_table, &row);
 }
 

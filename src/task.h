@@ -21,6 +21,7 @@ extern List *candidate_expression_keys(Request *req, Activity *activity, const c
 extern List *candidate_escalated_keys(Request *req, bool *instead);
 extern bool candidate_taken_over(Request *req);
 extern List *task_asked_keys(Request *req);
+extern List *candidate_people(Request *req, List *keys);
 extern char *task_claimant(Request *req);
 extern int64 key_binding(Request *req, const char *key);
 

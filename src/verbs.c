@@ -44,7 +44,7 @@ refuse_applying(Request *req)
 				(errcode(ERRCODE_WF_REQUEST_STATE),
 				 errmsg("request " INT64_FORMAT " is in the middle of a step", req->id),
 				 errdetail("One of its aspects invokes what runs now.")));
-	if (applying_request != 0 && req->id == applying_request)
+	if (applying_request() != 0 && req->id == applying_request())
 		ereport(ERROR,
 				(errcode(ERRCODE_WF_REQUEST_STATE),
 				 errmsg("request " INT64_FORMAT " is being applied", req->id),

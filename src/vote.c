@@ -25,7 +25,6 @@
 #include "heapstore.h"
 #include "separation.h"
 #include "task.h"
-#include "tenant.h"
 #include "vote.h"
 
 /* Somebody who may vote, and the quotas that he may help to fill, as bits. */
@@ -136,26 +135,6 @@ find_voter(Ballot *ballot, const char *name)
 	Voter		key = {name};
 
 	return bsearch(&key, ballot->voters, ballot->nvoters, sizeof(Voter), compare_voters);
-}
-
-/* The people whom candidate keys stand for. */
-static List *
-people_of_keys(Request *req, List *keys)
-{
-	List	   *people = NIL;
-	ListCell   *lc;
-
-	foreach(lc, keys)
-	{
-		const char *key = lfirst(lc);
-
-		if (strncmp(key, KEY_PROFILE, strlen(KEY_PROFILE)) == 0)
-			people = list_concat(people, directory_holders(key + strlen(KEY_PROFILE), req->tenant));
-		else if (strncmp(key, KEY_PRINCIPAL, strlen(KEY_PRINCIPAL)) == 0 &&
-				 tenant_admits(req->tenant, key + strlen(KEY_PRINCIPAL)))
-			people = lappend(people, unconstify(char *, key + strlen(KEY_PRINCIPAL)));
-	}
-	return people;
 }
 
 static void
@@ -275,18 +254,18 @@ ballot_make(Request *req, Activity *activity, bool opening, List *admins)
 		ActorRule  *rule = each ? list_nth(activity->actors, q) : NULL;
 
 		ballot->approvals[q] = rule ? rule->approvals : approvals ? approvals : "1";
-		add_people(ballot, &size, people_of_keys(req, candidate_keys(req, activity, rule)),
+		add_people(ballot, &size, candidate_people(req, candidate_keys(req, activity, rule)),
 				   UINT64CONST(1) << q, opening ? UINT64CONST(1) << q : 0);
 	}
 	if (!opening)
 	{
 		add_electors(ballot, &size);
-		add_people(ballot, &size, people_of_keys(req, candidate_added_keys(req)), everything, everything);
+		add_people(ballot, &size, candidate_people(req, candidate_added_keys(req)), everything, everything);
 		if (activity->has_deadline)
 		{
 			bool		instead;
 
-			add_people(ballot, &size, people_of_keys(req, candidate_escalated_keys(req, &instead)),
+			add_people(ballot, &size, candidate_people(req, candidate_escalated_keys(req, &instead)),
 					   everything, everything);
 		}
 		add_people(ballot, &size, admins, everything, everything);
