@@ -83,7 +83,7 @@ CALL public.comes(:r1);
 SELECT idflow.run_due();
 SELECT idflow.run_due();
 \c - :me
-SELECT * FROM sc.person;
+SELECT id, login, active, first_day = current_date + 10 AS first_day, note, wrote FROM sc.person;
 SELECT * FROM public.standing(:r1);
 SELECT * FROM public.history(:r1);
 
