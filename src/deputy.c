@@ -31,6 +31,7 @@
 #include "separation.h"
 #include "task.h"
 #include "tenant.h"
+#include "vote.h"
 
 #define DEPUTY_LINKS	10
 
@@ -232,6 +233,31 @@ deputy_barred(Request *req)
 }
 
 /*
+ * In whose place a person acts first: who has claimed the task, then the
+ * nearest, those who have voted on it last.
+ */
+static List *
+in_turn(List *found, const char *claimant, List *voted)
+{
+	List	   *waiting = NIL;
+	List	   *done = NIL;
+	ListCell   *lc;
+
+	foreach(lc, found)
+	{
+		StandIn    *for_whom = (StandIn *) lfirst(lc);
+
+		if (strings_contain(voted, for_whom->principal))
+			done = lappend(done, for_whom);
+		else if (claimant && strcmp(claimant, for_whom->principal) == 0)
+			waiting = lcons(for_whom, waiting);
+		else
+			waiting = lappend(waiting, for_whom);
+	}
+	return list_concat(waiting, done);
+}
+
+/*
  * deputy_authority: by what right a person may act on the open task now, his
  * own or that of somebody for whom he stands in; NULL if by none.
  */
@@ -240,6 +266,7 @@ deputy_authority(Request *req, const char *actor, const char **on_behalf_of)
 {
 	const char *via = task_authority(req, actor);
 	List	   *barred = NIL;
+	List	   *found;
 	ListCell   *lc;
 
 	*on_behalf_of = NULL;
@@ -249,7 +276,10 @@ deputy_authority(Request *req, const char *actor, const char **on_behalf_of)
 		barred = deputy_barred(req);
 	if (strings_contain(barred, actor) || !tenant_admits(req->tenant, actor))
 		return NULL;
-	foreach(lc, stand_ins(actor, true, req->workflow->name, barred, true))
+	found = stand_ins(actor, true, req->workflow->name, barred, true);
+	if (list_length(found) > 1 && req->task)
+		found = in_turn(found, task_claimant(req), vote_given(req));
+	foreach(lc, found)
 	{
 		StandIn    *for_whom = (StandIn *) lfirst(lc);
 
@@ -417,10 +447,11 @@ have_common(List *these, List *those)
 
 /*
  * For whom of a task's candidates, given by their keys or places, the present
- * actor stands in; null for none.
+ * actor stands in; null for none.  Who has voted is none; who has claimed the
+ * task is the first.
  */
 static Datum
-stands_in(FunctionCallInfo fcinfo, bool by_place)
+stands_in(FunctionCallInfo fcinfo, bool by_place, const char *claimant, List *voted)
 {
 	List	   *keys = text_array_list(PG_GETARG_DATUM(0));
 	char	   *workflow = text_to_cstring(PG_GETARG_TEXT_PP(1));
@@ -433,10 +464,12 @@ stands_in(FunctionCallInfo fcinfo, bool by_place)
 	if (strings_contain(barred, actor))
 		PG_RETURN_NULL();
 	tenants = by_place ? tenants_of(actor) : NIL;
-	foreach(lc, stand_ins(actor, true, workflow, barred, false))
+	foreach(lc, in_turn(stand_ins(actor, true, workflow, barred, false), claimant, voted))
 	{
 		StandIn    *for_whom = (StandIn *) lfirst(lc);
 
+		if (strings_contain(voted, for_whom->principal))
+			break;
 		if (have_common(by_place ? actor_places(for_whom->principal, tenants) :
 						actor_keys(for_whom->principal), keys))
 			PG_RETURN_TEXT_P(cstring_to_text(for_whom->principal));
@@ -448,14 +481,15 @@ stands_in(FunctionCallInfo fcinfo, bool by_place)
 Datum
 idflow_stands_in_for(PG_FUNCTION_ARGS)
 {
-	return stands_in(fcinfo, false);
+	return stands_in(fcinfo, false, NULL, NIL);
 }
 
-/* idflow.stands_in_at(places, workflow, barred) */
+/* idflow.stands_in_at(places, workflow, barred, voted, claimed_by) */
 Datum
 idflow_stands_in_at(PG_FUNCTION_ARGS)
 {
-	return stands_in(fcinfo, true);
+	return stands_in(fcinfo, true, text_to_cstring(PG_GETARG_TEXT_PP(4)),
+					 text_array_list(PG_GETARG_DATUM(3)));
 }
 
 /*

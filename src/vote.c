@@ -407,6 +407,35 @@ vote_is_open(Request *req)
 	return store_finds(&select_has_quota, values, false);
 }
 
+/*
+ * vote_given: those who have voted on the open task, themselves or by a deputy,
+ * where it takes several votes; NIL where it doesn't.
+ */
+List *
+vote_given(Request *req)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	Datum		values[2] = {Int64GetDatum(req->id), Int64GetDatum(req->task)};
+	UserSwitch	save;
+	List	   *names = NIL;
+	int			n;
+
+	if (!request_activity(req)->has_quota)
+		return NIL;
+	store_begin(&save);
+	n = store_exec(&select_votes, values, NULL, false);
+	for (int i = 0; i < n; i++)
+	{
+		char	   *name = spi_text(SPI_tuptable->vals[i], 1);
+		MemoryContext spicxt = MemoryContextSwitchTo(cxt);
+
+		names = lappend(names, pstrdup(name));
+		MemoryContextSwitchTo(spicxt);
+	}
+	store_end(&save);
+	return names;
+}
+
 /* Is there nobody who could bring a task to its end, or are they too few? */
 static bool
 nobody(Request *req, Activity *activity)

@@ -40,11 +40,12 @@ CREATE FUNCTION idflow.deputy_places() RETURNS text[]
 COMMENT ON FUNCTION idflow.deputy_places() IS
 'Places of the people for whom the present actor stands in now, within the tenants that he is of himself.';
 
-CREATE FUNCTION idflow.stands_in_at(places text[], workflow text, barred text[]) RETURNS text
+CREATE FUNCTION idflow.stands_in_at(places text[], workflow text, barred text[],
+									voted text[] DEFAULT '{}', claimed_by text DEFAULT '') RETURNS text
 	AS 'MODULE_PATHNAME', 'idflow_stands_in_at'
 	LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 1000;
-COMMENT ON FUNCTION idflow.stands_in_at(text[], text, text[]) IS
-'As idflow.stands_in_for(), of places: the present actor and the other one are both of the tenant. Part of idflow.inbox.';
+COMMENT ON FUNCTION idflow.stands_in_at(text[], text, text[], text[], text) IS
+'As idflow.stands_in_for(), of places: the present actor and the other one are both of the tenant. For nobody who has voted, and first for who has claimed the task. Part of idflow.inbox.';
 
 CREATE FUNCTION idflow.claim_stands(task bigint) RETURNS boolean
 	AS 'MODULE_PATHNAME', 'idflow_claim_stands'

@@ -176,14 +176,19 @@ CREATE VIEW idflow.inbox WITH (security_barrier) AS
 					CASE WHEN coalesce(r.four_eyes, w.four_eyes)
 							AND pg_catalog.starts_with(t.activity_state, 'Review')
 						THEN pg_catalog.array_remove(ARRAY[r.requester, r.subject] OPERATOR(pg_catalog.||) r.editors, NULL)
-						ELSE '{}' END) END AS on_behalf_of) b
+						ELSE '{}' END,
+					CASE WHEN t.quota IS NULL THEN '{}' ELSE ARRAY(
+						SELECT coalesce(v.on_behalf_of, v.principal) FROM idflow.vote v
+						WHERE v.request OPERATOR(pg_catalog.=) r.id AND v.task OPERATOR(pg_catalog.=) t.id AND NOT v.superseded
+							AND idflow.is_bound(v.principal, v.binding) AND idflow.is_bound(v.on_behalf_of, v.behalf_binding)) END,
+					coalesce(t.claimed_by, '')) END AS on_behalf_of) b
 	WHERE t.state OPERATOR(pg_catalog.=) 'open'
 		AND (m.own OR b.on_behalf_of IS NOT NULL)
 		AND (t.claimed_by IS NULL OR NOT idflow.is_bound(t.claimed_by, t.claimed_binding)
 			OR t.claimed_by OPERATOR(pg_catalog.=) (SELECT idflow.actor())
 			OR t.claimed_by OPERATOR(pg_catalog.=) b.on_behalf_of
 			OR NOT idflow.claim_stands(t.id))
-		-- who has voted is asked no more
+		-- who has voted is asked no more, whoever voted in his place
 		AND (t.quota IS NULL OR NOT EXISTS (
 			SELECT FROM idflow.vote v
 			WHERE v.request OPERATOR(pg_catalog.=) r.id AND v.task OPERATOR(pg_catalog.=) t.id AND NOT v.superseded
