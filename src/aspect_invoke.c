@@ -20,11 +20,11 @@
 #include "parser/parse_func.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/regproc.h"
 #include "utils/snapmgr.h"
 
 #include "aspect.h"
 #include "attach.h"
+#include "compat.h"
 #include "trust.h"
 
 /* Requests whose aspects invoke something at this moment, innermost first. */
@@ -72,11 +72,7 @@ static char *
 function_call(const DefinitionElement *element, Oid rowtype, int *nargs)
 {
 	const char *name = element_value(element, "Function");
-	List	   *names = stringToQualifiedNameList(name
-#if PG_VERSION_NUM >= 160000
-												  ,NULL
-#endif
-		);
+	List	   *names = qualified_names(name);
 	Oid			types[4] = {INT8OID, TEXTOID, rowtype, rowtype};
 
 	if (OidIsValid(LookupFuncName(names, 4, types, true)))

@@ -28,11 +28,11 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
-#include "utils/regproc.h"
 
 #include "aspect.h"
 #include "aspect_separation.h"
 #include "attach.h"
+#include "compat.h"
 #include "plancache.h"
 
 /* SQL's advisory locks are of the classes 1 and 2 */
@@ -71,11 +71,7 @@ char *
 separation_conflicts(const DefinitionElement *element, Oid deployer, Oid *relid)
 {
 	const char *name = element_value(element, "Conflicts");
-	List	   *names = stringToQualifiedNameList(name
-#if PG_VERSION_NUM >= 160000
-												  ,NULL
-#endif
-		);
+	List	   *names = qualified_names(name);
 	Relation	rel;
 	TupleDesc	desc;
 	const char *columns[3] = {NULL, NULL, NULL};
@@ -295,7 +291,7 @@ find_pairs(Separation *s, Change *change, const char *expression)
 	ExpressionVariables variables = {0, NULL};
 	ExpressionVariables *outer = expression_variables;
 	List	   *found = NIL;
-	List	   *result = NIL;
+	List	   *result;
 	ListCell   *lc;
 
 	variables.value = OidOutputFunctionCall(F_ARRAY_OUT, text_array_datum(s->rights));
@@ -310,6 +306,7 @@ find_pairs(Separation *s, Change *change, const char *expression)
 	}
 	PG_END_TRY();
 
+	result = NIL;
 	foreach(lc, found)
 	{
 		char	  **fields = separation_fields(&json_from_text(lfirst(lc))->root, 3);

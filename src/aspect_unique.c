@@ -18,7 +18,6 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/regproc.h"
 #include "utils/varlena.h"
 
 #include "aspect.h"
@@ -98,11 +97,7 @@ static Relation
 rule_table(const DefinitionElement *rule, LOCKMODE lockmode)
 {
 	const char *name = element_value(rule, "TargetEntityType");
-	List	   *names = stringToQualifiedNameList(name
-#if PG_VERSION_NUM >= 160000
-												  ,NULL
-#endif
-		);
+	List	   *names = qualified_names(name);
 
 	return table_openrv(makeRangeVarFromNameList(names), lockmode);
 }

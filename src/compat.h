@@ -20,9 +20,15 @@
 #include "utils/acl.h"
 #include "utils/datum.h"
 #include "utils/rel.h"
+#include "utils/regproc.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
 #endif
+#if PG_VERSION_NUM < 170000
+#include "executor/instrument.h"
+#include "tcop/tcopprot.h"
+#endif
+#include "commands/explain.h"
 
 /* The ExecutorRun hook lost its execute_once argument in 18. */
 #if PG_VERSION_NUM >= 180000
@@ -197,6 +203,30 @@ project_returning(EState *estate, ResultRelInfo *rri, CmdType operation, TupleTa
 #include "commands/explain_state.h"
 #endif
 
+/* What EXPLAIN does where no hook is in its place; 17 exports it. */
+#if PG_VERSION_NUM >= 170000
+#define explain_one_query standard_ExplainOneQuery
+#else
+static inline void
+explain_one_query(Query *query, int cursor_options, IntoClause *into, ExplainState *es,
+				  const char *text, ParamListInfo params, QueryEnvironment *env)
+{
+	instr_time	start;
+	instr_time	duration;
+	BufferUsage before = pgBufferUsage;
+	BufferUsage used;
+	PlannedStmt *plan;
+
+	INSTR_TIME_SET_CURRENT(start);
+	plan = pg_plan_query(query, text, cursor_options, params);
+	INSTR_TIME_SET_CURRENT(duration);
+	INSTR_TIME_SUBTRACT(duration, start);
+	memset(&used, 0, sizeof(used));
+	BufferUsageAccumDiff(&used, &pgBufferUsage, &before);
+	ExplainOnePlan(plan, into, es, text, params, env, &duration, es->buffers ? &used : NULL);
+}
+#endif
+
 /* Since 17 MERGE says which of its actions is at work. */
 #if PG_VERSION_NUM >= 170000
 #define merge_action(mtstate) \
@@ -212,6 +242,13 @@ project_returning(EState *estate, ResultRelInfo *rri, CmdType operation, TupleTa
 #else
 #define role_may_become(member, role) is_member_of_role(member, role)
 #define schema_aclcheck(schema, role, mode) pg_namespace_aclcheck(schema, role, mode)
+#endif
+
+/* Since 16 a name in text can be refused softly; ours are errors. */
+#if PG_VERSION_NUM >= 160000
+#define qualified_names(text) stringToQualifiedNameList(text, NULL)
+#else
+#define qualified_names(text) stringToQualifiedNameList(text)
 #endif
 
 #endif							/* IDFLOW_COMPAT_H */

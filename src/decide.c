@@ -455,6 +455,38 @@ request_of_task(int64 task, char **state)
 }
 
 /*
+ * act_in_subxact: act on one task; if that fails, NULL, and the error in
+ * *error.  What says nothing of the task is raised through.
+ */
+static const char *
+act_in_subxact(int64 task, const char *verb, const char *comment, ErrorData **error)
+{
+	SubXact		sub;
+	const char *volatile state = NULL;
+	ErrorData  *volatile caught = NULL;
+
+	subxact_begin(&sub);
+	PG_TRY();
+	{
+		state = task_act(task, verb, comment, NULL, false, 0);
+		subxact_commit(&sub);
+	}
+	PG_CATCH();
+	{
+		caught = subxact_error(&sub);
+	}
+	PG_END_TRY();
+	if (caught &&
+		(caught->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+		 caught->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
+		 ERRCODE_TO_CATEGORY(caught->sqlerrcode) == ERRCODE_INSUFFICIENT_RESOURCES ||
+		 ERRCODE_TO_CATEGORY(caught->sqlerrcode) == ERRCODE_INTERNAL_ERROR))
+		ReThrowError(caught);
+	*error = caught;
+	return state;
+}
+
+/*
  * Many tasks, each in a subtransaction of its own: one that fails is reported
  * and leaves the others alone.  Cancellation and trouble of the server's end
  * the whole call.  The tasks are taken in the order of their numbers: two
@@ -495,32 +527,14 @@ act_on_all(FunctionCallInfo fcinfo, const char *verb)
 	for (int i = 0; i < nresults; i++)
 	{
 		TaskResult *result = &results[i];
-		SubXact		sub;
-		ErrorData  *volatile error = NULL;
-		const char *volatile state = NULL;
+		ErrorData  *error;
+		const char *state;
 		int64		request;
 		char	   *state_now = NULL;
 
 		CHECK_FOR_INTERRUPTS();
 		cxt = MemoryContextSwitchTo(each);
-		subxact_begin(&sub);
-		PG_TRY();
-		{
-			state = task_act(result->task, verb, comment, NULL, false, 0);
-			subxact_commit(&sub);
-		}
-		PG_CATCH();
-		{
-			error = subxact_error(&sub);
-		}
-		PG_END_TRY();
-		if (error &&
-			(error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-			 error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
-			 ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INSUFFICIENT_RESOURCES ||
-			 ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INTERNAL_ERROR))
-			ReThrowError(error);
-
+		state = act_in_subxact(result->task, verb, comment, &error);
 		request = request_of_task(result->task, &state_now);
 		MemoryContextSwitchTo(cxt);
 		memset(result->isnull, true, sizeof(result->isnull));

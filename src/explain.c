@@ -12,10 +12,6 @@
  */
 #include "postgres.h"
 
-#include "commands/explain.h"
-#include "executor/instrument.h"
-#include "tcop/tcopprot.h"
-
 #include "compat.h"
 #include "explain.h"
 #include "idflow.h"
@@ -27,30 +23,6 @@ static ExplainOneQuery_hook_type prev_explain_one_query = NULL;
 static ExplainState *explaining = NULL;
 static const char *explained_text = NULL;
 static int	explaining_depth = 0;
-
-static void
-explain_statement(Query *query, int cursorOptions, IntoClause *into, ExplainState *es,
-				  const char *queryString, ParamListInfo params, QueryEnvironment *queryEnv)
-{
-#if PG_VERSION_NUM >= 170000
-	standard_ExplainOneQuery(query, cursorOptions, into, es, queryString, params, queryEnv);
-#else
-	instr_time	start;
-	instr_time	duration;
-	BufferUsage before = pgBufferUsage;
-	BufferUsage used;
-	PlannedStmt *plan;
-
-	INSTR_TIME_SET_CURRENT(start);
-	plan = pg_plan_query(query, queryString, cursorOptions, params);
-	INSTR_TIME_SET_CURRENT(duration);
-	INSTR_TIME_SUBTRACT(duration, start);
-	memset(&used, 0, sizeof(used));
-	BufferUsageAccumDiff(&used, &pgBufferUsage, &before);
-	ExplainOnePlan(plan, into, es, queryString, params, queryEnv, &duration,
-				   es->buffers ? &used : NULL);
-#endif
-}
 
 static void
 idflow_explain_one_query(Query *query, int cursorOptions, IntoClause *into, ExplainState *es,
@@ -68,7 +40,7 @@ idflow_explain_one_query(Query *query, int cursorOptions, IntoClause *into, Expl
 		if (prev_explain_one_query)
 			prev_explain_one_query(query, cursorOptions, into, es, queryString, params, queryEnv);
 		else
-			explain_statement(query, cursorOptions, into, es, queryString, params, queryEnv);
+			explain_one_query(query, cursorOptions, into, es, queryString, params, queryEnv);
 	}
 	PG_FINALLY();
 	{

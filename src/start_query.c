@@ -31,7 +31,6 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/regproc.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
@@ -103,11 +102,7 @@ Relation
 start_target(Workflow *wf, const DefinitionElement *start, LOCKMODE lockmode)
 {
 	const char *target = element_value(start, "Target");
-	List	   *names = stringToQualifiedNameList(target
-#if PG_VERSION_NUM >= 160000
-												  ,NULL
-#endif
-		);
+	List	   *names = qualified_names(target);
 	RangeVar   *range = makeRangeVarFromNameList(names);
 	Oid			relid = RangeVarGetRelid(range, lockmode, true);
 
