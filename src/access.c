@@ -18,6 +18,7 @@
 #include "utils/memutils.h"
 
 #include "access.h"
+#include "pack.h"
 #include "task.h"
 
 #define PERMISSION_PREFIX	"/Custom/Workflows/"
@@ -207,13 +208,15 @@ filters_pass(AccessRule *rule, Relation rel, HeapTuple row, const char *principa
 static bool
 rule_covers(AccessRule *rule, DefinitionElement *entry, Request *req, const char *principal)
 {
-	ListCell   *lc;
+	ChangeScan	scan;
+	Change	   *change;
+	bool		passes = true;
 
-	foreach(lc, governed_changes(req))
+	governed_begin(&scan, req);
+	while (passes && (change = changes_next(&scan)) != NULL)
 	{
-		Change	   *change = (Change *) lfirst(lc);
+		MemoryContext oldcxt = MemoryContextSwitchTo(scan.memory);
 		Relation	rel = row_open(change, AccessShareLock);
-		bool		passes = true;
 
 		row_load(req, change, rel);
 		if (change->old_row && element_boolean(entry, "IsPreCondition", true))
@@ -221,10 +224,10 @@ rule_covers(AccessRule *rule, DefinitionElement *entry, Request *req, const char
 		if (change->new_row && element_boolean(entry, "IsPostCondition", true))
 			passes &= filters_pass(rule, rel, change->new_row, principal);
 		table_close(rel, NoLock);
-		if (!passes)
-			return false;
+		MemoryContextSwitchTo(oldcxt);
 	}
-	return true;
+	changes_end(&scan);
+	return passes;
 }
 
 /*

@@ -25,6 +25,7 @@
 #include "nested.h"
 #include "notice.h"
 #include "persist_into.h"
+#include "progress.h"
 #include "propose.h"
 #include "reading.h"
 #include "subxact.h"
@@ -62,10 +63,11 @@ written_row(Request *req, Relation rel)
 }
 
 /*
- * Write one change.  The caller is the requester, in the request's context.
- * Where the change is only tried, written receives the row that came of it.
+ * apply_change: write one change.  The caller is the requester, in the request's
+ * context.  Where the change is only tried, written receives the row that came
+ * of it.
  */
-static ApplyOutcome
+ApplyOutcome
 apply_change(Request *req, Change *change, HeapTuple *written, char **held_by, StringInfo report)
 {
 	bool		trying = written != NULL;
@@ -76,8 +78,6 @@ apply_change(Request *req, Change *change, HeapTuple *written, char **held_by, S
 	Change	   *written_as = change;
 	Dml			dml;
 	Pass		pass;
-	Pass	   *outer = current_pass;
-	int			rc;
 	ApplyOutcome outcome = APPLY_DONE;
 
 	if (trying)
@@ -93,7 +93,7 @@ apply_change(Request *req, Change *change, HeapTuple *written, char **held_by, S
 			foreach(lc, positions)
 				names = lappend(names, change->layout->names[lfirst_int(lc) - 1]);
 			resetStringInfo(report);
-			report_columns(report, change, rel, names);
+			report_columns(report, change, names);
 			table_close(rel, NoLock);
 			return APPLY_CONFLICT;
 		}
@@ -116,34 +116,7 @@ apply_change(Request *req, Change *change, HeapTuple *written, char **held_by, S
 	}
 	dml_prepare(&dml, written_as, rel, live);
 
-	memset(&pass, 0, sizeof(pass));
-	pass.context = GetMemoryChunkContext(req);
-	pass.change = change;
-	pass.dml = &dml;
-	pass.live = live;
-	pass.all = trying;
-	pass.passed = req->passed;
-	if (change->resource)
-	{
-		/* its own gates, for this row; what it has written it may take away */
-		pass.passed = change->gates;
-		pass.all |= change->operation == CMD_DELETE;
-	}
-	else if (req->workflow && !req->partway)
-		pass.passed = lappend(list_copy(req->passed), req->workflow->name);
-	current_pass = &pass;
-	PG_TRY();
-	{
-		rc = dml_execute(&dml);
-	}
-	PG_FINALLY();
-	{
-		current_pass = outer;
-	}
-	PG_END_TRY();
-
-	if (rc < 0)
-		elog(ERROR, "could not write a change: %s", SPI_result_code_string(rc));
+	(void) pass_execute(&pass, req, written_as, &dml, live, trying);
 	if (pass.held_by)
 	{
 		*held_by = pass.held_by;
@@ -156,7 +129,7 @@ apply_change(Request *req, Change *change, HeapTuple *written, char **held_by, S
 	else if (change->resource && change->operation != CMD_DELETE)
 		change->resource_row = written_row(req, rel);
 	else if (change->operation != CMD_DELETE)
-		check_written_row(req, written_as, rel, &dml, live, report);
+		report_altered(report, change, check_written_row(req, written_as, rel, &dml, live, SPI_tuptable->vals[0]));
 
 	SPI_finish();
 	table_close(rel, NoLock);
@@ -306,6 +279,7 @@ apply_changes(Request *req, List *changes, HeapTuple *written, char **held_by,
 	volatile ApplyOutcome outcome = APPLY_DONE;
 	Oid			roleid = requester_role(req);
 	bool		outer_settling = settling;
+	bool		shows = !trying && applying_depth == 0 && list_length(changes) > 1;
 	NestedScope scope;
 	int			nest;
 	ListCell   *lc;
@@ -331,18 +305,27 @@ apply_changes(Request *req, List *changes, HeapTuple *written, char **held_by,
 		nest = NewGUCNestLevel();
 		if (!trying)
 			lock_rows(req, changes);
+		if (shows)
+			progress_begin(req, changes);
 		foreach(lc, changes)
 		{
-			if (((Change *) lfirst(lc))->nested)
+			Change	   *change = lfirst(lc);
+
+			if (change->nested)
 				continue;		/* a trigger writes it */
-			restore_context(lfirst(lc));
-			outcome = apply_change(req, lfirst(lc), written, held_by, report);
+			restore_context(change);
+			if (shows)
+				progress_change(change);
+			outcome = change->count > 1 ? apply_pack(req, change, trying, held_by, report) :
+				apply_change(req, change, written, held_by, report);
 			if (outcome != APPLY_DONE)
 			{
-				*held_change = lfirst(lc);
+				*held_change = change;
 				break;
 			}
 		}
+		if (shows)
+			progress_settling();
 
 		/*
 		 * Before 18 a deferred trigger runs as whoever commits: settle it here.
@@ -360,6 +343,9 @@ apply_changes(Request *req, List *changes, HeapTuple *written, char **held_by,
 			settling = outer_settling;
 			restore_user(&restricted);
 		}
+
+		if (shows)
+			progress_end();
 
 		/* as at an abort: a trigger's plain SET must not outlive the apply */
 		AtEOXact_GUC(false, nest);
@@ -392,7 +378,7 @@ apply_changes(Request *req, List *changes, HeapTuple *written, char **held_by,
 static ApplyOutcome
 apply_all(Request *req, char **held_by, Change **held_change, StringInfo report)
 {
-	List	   *changes = request_changes(req);
+	List	   *changes = request_stored(req);
 	volatile ApplyOutcome outcome = APPLY_DONE;
 	SubXact		sub;
 
@@ -429,7 +415,7 @@ apply_request(Request *req, char **held_by, Change **held_change, StringInfo rep
 	bool		hides = false;
 	ListCell   *lc;
 
-	foreach(lc, request_changes(req))
+	foreach(lc, request_stored(req))
 		hides |= change_hides_columns((Change *) lfirst(lc)) || sight_is_narrow(req, lfirst(lc));
 	if (!hides)
 		return apply_all(req, held_by, held_change, report);

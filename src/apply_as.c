@@ -109,7 +109,7 @@ apply_as_hides(Request *req)
 
 	if (req->apply_as_of == 0)
 		return false;
-	foreach(lc, request_changes(req))
+	foreach(lc, request_stored(req))
 		if (!table_is_open(((Change *) lfirst(lc))->target))
 			return true;
 	return false;

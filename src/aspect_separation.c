@@ -49,15 +49,13 @@
  * image whose they are; of others only some columns are there.
  */
 static StorePlan drafts_plan = {
-	"SELECT d.request, d.seq"
+	"SELECT d.request, d.seq, d.count"
 	" FROM (SELECT DISTINCT c.request FROM idflow.candidate c WHERE c.request OPERATOR(pg_catalog.<) $2) o"
 	" JOIN idflow.change_data d ON d.request OPERATOR(pg_catalog.=) o.request"
 	" JOIN idflow.layout l ON l.id OPERATOR(pg_catalog.=) d.layout"
 	" WHERE d.target OPERATOR(pg_catalog.=) $1 AND d.superseded IS NULL"
 	" AND d.operation OPERATOR(pg_catalog.<>) 'DELETE' AND (d.operation OPERATOR(pg_catalog.<>) 'INSERT'"
-	" OR d.new_image[CASE WHEN d.new_columns IS NULL THEN pg_catalog.array_position(l.columns, $3)"
-	"  ELSE pg_catalog.array_position(d.new_columns, pg_catalog.array_position(l.columns, $3)::pg_catalog.int2) END]"
-	" OPERATOR(pg_catalog.=) $4) ORDER BY d.request, d.seq",
+	" OR idflow.image_has(d.new_image, d.new_columns, l.columns, $3, $4)) ORDER BY d.request, d.seq",
 	4, {REGCLASSOID, INT8OID, TEXTOID, TEXTOID}
 };
 
@@ -209,7 +207,8 @@ add_rights(Separation *s, Request *req, Change *change)
 typedef struct Draft
 {
 	int64		request;
-	int			seq;
+	int			seq;			/* of it, or of the first of a pack */
+	int			count;
 } Draft;
 
 /* The drafts that may be the person's, of open requests made before this one. */
@@ -235,6 +234,7 @@ earlier_drafts(Separation *s)
 
 		draft->request = spi_int64(SPI_tuptable->vals[i], 1);
 		draft->seq = spi_int32(SPI_tuptable->vals[i], 2);
+		draft->count = spi_int32(SPI_tuptable->vals[i], 3);
 		drafts = lappend(drafts, draft);
 		MemoryContextSwitchTo(spicxt);
 	}
@@ -260,8 +260,12 @@ count_rights(Separation *s)
 		if (other == NULL || other->id != draft->request)
 			other = request_read(draft->request);
 		foreach(lo, other ? request_changes(other) : NIL)
-			if (((Change *) lfirst(lo))->seq == draft->seq)
-				add_rights(s, other, (Change *) lfirst(lo));
+		{
+			Change	   *change = (Change *) lfirst(lo);
+
+			if (change->seq >= draft->seq && change->seq < draft->seq + draft->count)
+				add_rights(s, other, change);
+		}
 	}
 }
 

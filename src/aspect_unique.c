@@ -33,10 +33,8 @@ static StorePlan drafted_plan = {
 	" JOIN idflow.change_data d ON d.request OPERATOR(pg_catalog.=) o.request"
 	" JOIN idflow.layout l ON l.id OPERATOR(pg_catalog.=) d.layout"
 	" WHERE d.target OPERATOR(pg_catalog.=) $1 AND d.superseded IS NULL"
-	" AND (d.request OPERATOR(pg_catalog.<>) $2 OR d.seq OPERATOR(pg_catalog.<>) $3)"
-	" AND d.new_image[CASE WHEN d.new_columns IS NULL THEN pg_catalog.array_position(l.columns, $4)"
-	"  ELSE pg_catalog.array_position(d.new_columns, pg_catalog.array_position(l.columns, $4)::pg_catalog.int2) END]"
-	" OPERATOR(pg_catalog.=) $5 LIMIT 1",
+	" AND idflow.image_has(d.new_image, d.new_columns, l.columns, $4, $5,"
+	"  CASE WHEN d.request OPERATOR(pg_catalog.=) $2 THEN $3 OPERATOR(pg_catalog.-) d.seq END) LIMIT 1",
 	5, {REGCLASSOID, INT8OID, INT4OID, TEXTOID, TEXTOID}
 };
 

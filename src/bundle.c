@@ -353,11 +353,19 @@ bundle_added(Request *req, Workflow *wf, Change *change, const char *actor)
 	notice_add(req->id, req->state, NULL, change->operation, change->target, f->sends);
 }
 
+/* bundle_counted: one more row like the one before is drafted. */
+void
+bundle_counted(Filling *filling)
+{
+	filling->rows++;
+	notice_count();
+}
+
 /* first_workflow: the first change says in which a request begins. */
 Workflow *
 first_workflow(Request *req)
 {
-	Change	   *first = linitial(request_changes(req));
+	Change	   *first = linitial(request_stored(req));
 
 	return workflow_current(linitial(first->gates), false);
 }
@@ -413,23 +421,28 @@ idflow_submit_bundle(PG_FUNCTION_ARGS)
 	if (req == NULL || strcmp(req->state, "draft") != 0)
 		return PointerGetDatum(NULL);
 	req->acting = req->requester;
-	if (request_changes(req) == NIL)
+	if (request_stored(req) == NIL)
 		end_empty(req);
 	else
 	{
 		Workflow   *wf = first_workflow(req);
 		Change	   *first = linitial(req->changes);
 		bool		mixed = false;
+		int			rows = 0;
 		ListCell   *lc;
 
 		foreach(lc, req->changes)
-			mixed |= ((Change *) lfirst(lc))->operation != first->operation ||
-				((Change *) lfirst(lc))->target != first->target;
+		{
+			Change	   *change = lfirst(lc);
+
+			mixed |= change->operation != first->operation || change->target != first->target;
+			rows += Max(change->count, 1);
+		}
 		become(&save, requester_role(req), 0);
 		bundle_send_on(req, wf);
 		restore_user(&save);
 		notice_outcome(req->id, req->state, activity_name(req), first->operation, first->target,
-					   mixed, list_length(req->changes));
+					   mixed, rows);
 	}
 	request_write(req);
 	return PointerGetDatum(NULL);

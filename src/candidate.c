@@ -18,6 +18,7 @@
 #include "access.h"
 #include "heapstore.h"
 #include "idflow.h"
+#include "pack.h"
 #include "task.h"
 #include "tenant.h"
 #include "vote.h"
@@ -76,25 +77,27 @@ expression_principals(Request *req, const char *expression, const char *what)
 {
 	List	   *result = NIL;
 	bool		first = true;
-	ListCell   *lc;
+	ChangeScan	scan;
+	Change	   *change;
 
-	foreach(lc, governed_changes(req))
+	governed_begin(&scan, req);
+	while ((change = changes_next(&scan)) != NULL && (first || result != NIL))
 	{
-		List	   *names = expression_names(expression, req->workflow, req, lfirst(lc), what);
-		List	   *both = NIL;
-		ListCell   *ln;
+		MemoryContext oldcxt = MemoryContextSwitchTo(scan.memory);
+		List	   *names = expression_names(expression, req->workflow, req, change, what);
+		ListCell   *lc;
 
+		MemoryContextSwitchTo(oldcxt);
 		if (first)
-			result = names;
+			foreach(lc, names)
+				result = lappend(result, pstrdup(lfirst(lc)));
 		else
-		{
-			foreach(ln, result)
-				if (strings_contain(names, lfirst(ln)))
-					both = lappend(both, lfirst(ln));
-			result = both;
-		}
+			foreach(lc, result)
+				if (!strings_contain(names, lfirst(lc)))
+					result = foreach_delete_current(result, lc);
 		first = false;
 	}
+	changes_end(&scan);
 	return result;
 }
 

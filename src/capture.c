@@ -29,6 +29,7 @@
 #include "compat.h"
 #include "fold.h"
 #include "idflow.h"
+#include "pack.h"
 #include "plancache.h"
 #include "propose.h"
 #include "session.h"
@@ -110,33 +111,48 @@ target_slot(Relation rel, Relation target, TupleTableSlot *slot)
 }
 
 /*
- * Make the change: images in the target's shape.
+ * change_like: a change of the target, in the current memory context, but for
+ * the values of its row.
  */
-static Change *
-make_change(Relation rel, Relation target, CmdType operation, TupleTableSlot *old,
-			TupleTableSlot *new, const char *workflow, StatementInfo *info)
+Change *
+change_like(Relation target, CmdType operation, const char *workflow, StatementInfo *info)
 {
 	Change	   *change = palloc0(sizeof(Change));
 	Layout	   *layout = layout_current(target);
-	TupleTableSlot *target_old = target_slot(rel, target, old);
-	TupleTableSlot *target_new = target_slot(rel, target, new);
-	Bitmapset  *key_attnums = row_key_attnums(target, NULL);
-	Bitmapset  *key;
-	int			nest;
-
-	if (operation != CMD_INSERT && key_attnums == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table \"%s\" has no key by which a row could be found again",
-						RelationGetRelationName(target)),
-				 errhint("Add a primary key, or a unique constraint over columns that are NOT NULL.")));
 
 	change->target = RelationGetRelid(target);
 	change->target_name = table_sql(target, false);
 	change->operation = operation;
 	change->layout = layout;
 	change->gates = list_make1(pstrdup(workflow));
-	key = layout_positions(layout, key_attnums);
+	change->key_positions = layout_positions(layout, row_key_attnums(target, NULL));
+	if (operation == CMD_INSERT)
+		change->written_known = info->inserts && info->inserted != NULL;
+	if (change->written_known)
+		change->written = layout_positions(layout, info->inserted);
+	return change;
+}
+
+/*
+ * Make the change: images in the target's shape.
+ */
+static Change *
+make_change(Relation rel, Relation target, CmdType operation, TupleTableSlot *old,
+			TupleTableSlot *new, const char *workflow, StatementInfo *info)
+{
+	Change	   *change = change_like(target, operation, workflow, info);
+	Layout	   *layout = change->layout;
+	Bitmapset  *key = change->key_positions;
+	TupleTableSlot *target_old = target_slot(rel, target, old);
+	TupleTableSlot *target_new = target_slot(rel, target, new);
+	int			nest;
+
+	if (operation != CMD_INSERT && key == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" has no key by which a row could be found again",
+						RelationGetRelationName(target)),
+				 errhint("Add a primary key, or a unique constraint over columns that are NOT NULL.")));
 
 	nest = transmission_modes_begin_for(layout);
 	switch (operation)
@@ -145,9 +161,6 @@ make_change(Relation rel, Relation target, CmdType operation, TupleTableSlot *ol
 			if (key)
 				change->key = image_from_slot(layout, target_new, key);
 			change->new_image = image_from_slot(layout, target_new, NULL);
-			change->written_known = info->inserts && info->inserted != NULL;
-			if (change->written_known)
-				change->written = layout_positions(layout, info->inserted);
 			break;
 		case CMD_UPDATE:
 			{
@@ -301,6 +314,12 @@ gate_capture(Relation rel, CmdType operation, TupleTableSlot *old, TupleTableSlo
 	if (operation == CMD_UPDATE)
 		touched = proposal_touches(rel, touched_attributes(RelationGetDescr(rel), old, new));
 	req->acting = req->requester;
+	if (operation == CMD_INSERT && (change = pack_add(req, wf, rel, target, new, info)) != NULL)
+	{
+		bundle_added(req, wf, change, actor);
+		table_close(target, NoLock);
+		return;
+	}
 	change = make_change(rel, target, operation, old, new, workflow, info);
 	if (proposal_is_for(rel))
 		proposal_admit(req, wf, change, actor);

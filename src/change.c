@@ -9,14 +9,14 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
-#include "lib/stringinfo.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/json.h"
 #include "utils/lsyscache.h"
 
+#include "change.h"
 #include "heapstore.h"
 #include "idflow.h"
+#include "pack.h"
 
 /* Columns of idflow.change_data. */
 enum
@@ -71,6 +71,18 @@ static StorePlan supersede_change = {
 	"UPDATE idflow.change_data SET superseded = $3"
 	" WHERE request OPERATOR(pg_catalog.=) $1 AND seq OPERATOR(pg_catalog.=) $2",
 	3, {INT8OID, INT4OID, INT4OID}
+};
+
+static StorePlan update_gates = {
+	"UPDATE idflow.change_data SET gates = $3"
+	" WHERE request OPERATOR(pg_catalog.=) $1 AND seq OPERATOR(pg_catalog.=) $2",
+	3, {INT8OID, INT4OID, TEXTARRAYOID}
+};
+
+static StorePlan delete_change = {
+	"DELETE FROM idflow.change_data"
+	" WHERE request OPERATOR(pg_catalog.=) $1 AND seq OPERATOR(pg_catalog.=) $2",
+	2, {INT8OID, INT4OID}
 };
 
 /* changes of a request on one row: same target, same key */
@@ -167,18 +179,37 @@ read_held(Change *change, StoreRow *row)
 		change->held[i] = DatumGetInt64(values[i]);
 }
 
+/* next_change: the number of the next change of a request. */
+int
+next_change(Request *req)
+{
+	if (req->nchanges >= MAX_CHANGES)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("request " INT64_FORMAT " has more than %d changes", req->id, MAX_CHANGES),
+				 errhint("Make several requests of them.")));
+	return ++req->nchanges;
+}
+
 /*
- * change_add: make a change one of a request's; gives it its number, its salt
- * and the settings of the moment.
+ * change_number: give a change of a request its number, its salt and the
+ * settings of the moment, in the current memory context.
  */
 void
-change_add(Request *req, Change *change)
+change_number(Request *req, Change *change)
 {
-	change->seq = ++req->nchanges;
+	change->seq = next_change(req);
 	change->revision = req->revision;
 	change->salt = make_salt();
 	if (change->context == NIL)
 		change->context = request_context();
+}
+
+/* change_add: make a change one of a request's. */
+void
+change_add(Request *req, Change *change)
+{
+	change_number(req, change);
 	req->changes = lappend(req->changes, change);
 }
 
@@ -194,7 +225,7 @@ change_store(Request *req, Change *change)
 	row_clear(&row);
 	row_set(&row, CH_REQUEST, Int64GetDatum(req->id));
 	row_set(&row, CH_SEQ, Int32GetDatum(change->seq));
-	row_set(&row, CH_COUNT, Int32GetDatum(1));
+	row_set(&row, CH_COUNT, Int32GetDatum(Max(change->count, 1)));
 	row_set(&row, CH_REVISION, Int32GetDatum(change->revision));
 	row_set(&row, CH_TARGET, ObjectIdGetDatum(change->target));
 	row_set_text(&row, CH_TARGET_NAME, change->target_name);
@@ -206,6 +237,12 @@ change_store(Request *req, Change *change)
 		row_set(&row, CH_KEY_HASH, Int64GetDatum(text_array_hash(row.values[CH_KEY - 1])));
 	set_image(&row, CH_OLD_COLUMNS, CH_OLD_IMAGE, change->old_image);
 	set_image(&row, CH_NEW_COLUMNS, CH_NEW_IMAGE, change->new_image);
+	if (change->count > 1)
+	{
+		if (change->key_positions)
+			row_set(&row, CH_KEY_COLUMNS, positions_datum(change->key_positions, true, &isnull));
+		row_set(&row, CH_NEW_IMAGE, change->rows);
+	}
 	row.values[CH_WRITTEN - 1] = positions_datum(change->written, change->written_known, &isnull);
 	row.nulls[CH_WRITTEN - 1] = isnull == 'n';
 	row.values[CH_OTHERS - 1] = positions_datum(change->others, change->others != NULL, &isnull);
@@ -239,6 +276,7 @@ change_store_held(Request *req, Change *change)
 
 	if (!change->stored)
 		return;
+	unpack_stored(req, change->seq);
 	values[0] = Int64GetDatum(req->id);
 	values[1] = Int32GetDatum(change->seq);
 	values[2] = held_datum(change);
@@ -286,6 +324,9 @@ change_update(Request *req, Change *change)
 	char		nulls[17];
 	UserSwitch	save;
 
+	if (change->count > 1)
+		elog(ERROR, "the rows of a pack are edited one by one");
+	unpack_stored(req, change->seq);
 	memset(nulls, ' ', sizeof(nulls));
 	store_begin(&save);
 	values[0] = Int64GetDatum(req->id);
@@ -309,6 +350,23 @@ change_update(Request *req, Change *change)
 }
 
 /*
+ * change_update_gates: store which gates hold a change, or a pack of them.
+ */
+void
+change_update_gates(Request *req, Change *change)
+{
+	Datum		values[3];
+	UserSwitch	save;
+
+	values[0] = Int64GetDatum(req->id);
+	values[1] = Int32GetDatum(change->pack ? change->pack->seq : change->seq);
+	values[2] = text_array_datum(change->gates);
+	store_begin(&save);
+	store_exec(&update_gates, values, NULL, false);
+	store_end(&save);
+}
+
+/*
  * change_drop: a change, named by its number, is not to be written any more;
  * its row stays for the record.
  */
@@ -319,6 +377,7 @@ change_drop(Request *req, int seq)
 	UserSwitch	save;
 	ListCell   *lc;
 
+	unpack_stored(req, seq);
 	values[0] = Int64GetDatum(req->id);
 	values[1] = Int32GetDatum(seq);
 	values[2] = Int32GetDatum(req->revision);
@@ -367,14 +426,24 @@ change_from_row(StoreRow *row)
 	Change	   *change = palloc0(sizeof(Change));
 
 	change->seq = DatumGetInt32(row->values[CH_SEQ - 1]);
+	change->count = DatumGetInt32(row->values[CH_COUNT - 1]);
 	change->revision = DatumGetInt32(row->values[CH_REVISION - 1]);
 	change->target = DatumGetObjectId(row->values[CH_TARGET - 1]);
 	change->target_name = TextDatumGetCString(row->values[CH_TARGET_NAME - 1]);
 	change->operation = operation_of(TextDatumGetCString(row->values[CH_OPERATION - 1]));
 	change->gates = text_array_list(row->values[CH_GATES - 1]);
-	change->key = image_of(row, CH_KEY_COLUMNS, CH_KEY);
-	change->old_image = image_of(row, CH_OLD_COLUMNS, CH_OLD_IMAGE);
-	change->new_image = image_of(row, CH_NEW_COLUMNS, CH_NEW_IMAGE);
+	if (change->count > 1)
+	{
+		if (!row->nulls[CH_KEY_COLUMNS - 1])
+			change->key_positions = positions_of(row->values[CH_KEY_COLUMNS - 1]);
+		change->rows = row->values[CH_NEW_IMAGE - 1];
+	}
+	else
+	{
+		change->key = image_of(row, CH_KEY_COLUMNS, CH_KEY);
+		change->old_image = image_of(row, CH_OLD_COLUMNS, CH_OLD_IMAGE);
+		change->new_image = image_of(row, CH_NEW_COLUMNS, CH_NEW_IMAGE);
+	}
 	change->written_known = !row->nulls[CH_WRITTEN - 1];
 	if (change->written_known)
 		change->written = positions_of(row->values[CH_WRITTEN - 1]);
@@ -399,10 +468,11 @@ change_from_row(StoreRow *row)
 }
 
 /*
- * request_changes: the changes of a request that are to be written, in order.
+ * request_stored: the changes of a request that are to be written, in order, as
+ * they are stored: a pack counts as one.
  */
 List *
-request_changes(Request *req)
+request_stored(Request *req)
 {
 	ListCell   *lc;
 
@@ -417,6 +487,50 @@ request_changes(Request *req)
 	}
 	req->changes_loaded = true;
 	return req->changes;
+}
+
+/*
+ * request_changes: the same, and each row of a pack is a change.  For who needs
+ * them all at hand; who doesn't goes through them with changes_begin().
+ */
+List *
+request_changes(Request *req)
+{
+	List	   *result = NIL;
+	bool		packed = false;
+	ListCell   *lc;
+
+	foreach(lc, request_stored(req))
+		packed |= ((Change *) lfirst(lc))->count > 1;
+	if (!packed)
+		return req->changes;
+	foreach(lc, req->changes)
+	{
+		Change	   *change = lfirst(lc);
+
+		result = change->count > 1 ? list_concat(result, unpack(change)) : lappend(result, change);
+	}
+	req->changes = result;
+	return result;
+}
+
+/*
+ * change_replace: store the rows of a pack in its place.
+ */
+void
+change_replace(Request *req, Change *pack, List *rows)
+{
+	Datum		values[2];
+	UserSwitch	save;
+	ListCell   *lc;
+
+	values[0] = Int64GetDatum(req->id);
+	values[1] = Int32GetDatum(pack->seq);
+	store_begin(&save);
+	store_exec(&delete_change, values, NULL, false);
+	store_end(&save);
+	foreach(lc, rows)
+		change_store(req, lfirst(lc));
 }
 
 /*
@@ -460,66 +574,4 @@ changes_on_row(Request *req, Change *like)
 		if (list_member_int(seqs, ((Change *) lfirst(lc))->seq))
 			result = lappend(result, lfirst(lc));
 	return result;
-}
-
-/*
- * image_digests: digests of all images of a request's changes, as JSON text
- * {"1": {"old": "...", "new": "..."}}.
- */
-char *
-image_digests(Request *req)
-{
-	StringInfoData buf;
-	ListCell   *lc;
-	const char *sep = "";
-
-	initStringInfo(&buf);
-	appendStringInfoChar(&buf, '{');
-	foreach(lc, request_changes(req))
-	{
-		Change	   *change = lfirst(lc);
-
-		appendStringInfo(&buf, "%s\"%d\": {", sep, change->seq);
-		if (change->old_image)
-			appendStringInfo(&buf, "\"old\": \"%s\"", image_digest(change->old_image, change->salt));
-		if (change->new_image)
-			appendStringInfo(&buf, "%s\"new\": \"%s\"", change->old_image ? ", " : "",
-							 image_digest(change->new_image, change->salt));
-		appendStringInfoChar(&buf, '}');
-		sep = ", ";
-	}
-	appendStringInfoChar(&buf, '}');
-	return buf.data;
-}
-
-/*
- * json_digests: the same as an object within one being built.
- */
-void
-json_digests(JsonbParseState **state, Request *req)
-{
-	ListCell   *lc;
-
-	json_open(state, WJB_BEGIN_OBJECT);
-	foreach(lc, request_changes(req))
-	{
-		Change	   *change = lfirst(lc);
-		char	   *seq = palloc(12);
-
-		pg_ltoa(change->seq, seq);
-		json_key(state, seq);
-		json_open(state, WJB_BEGIN_OBJECT);
-		if (change->old_image)
-		{
-			json_key(state, "old");
-			json_string(state, WJB_VALUE, image_digest(change->old_image, change->salt));
-		}
-		if (change->new_image)
-		{
-			json_key(state, "new");
-			json_string(state, WJB_VALUE, image_digest(change->new_image, change->salt));
-		}
-		(void) json_close(state, WJB_END_OBJECT);
-	}
-	(void) json_close(state, WJB_END_OBJECT);
 }

@@ -38,8 +38,8 @@
 #include "statement.h"
 #include "subxact.h"
 
-/* Whether a BEFORE ROW trigger other than a gate may alter the row. */
-static bool
+/* has_other_triggers: whether a BEFORE ROW trigger other than a gate may alter the row. */
+bool
 has_other_triggers(Relation rel, CmdType operation)
 {
 	TriggerDesc *desc = rel->trigdesc;

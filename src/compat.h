@@ -251,4 +251,11 @@ explain_one_query(Query *query, int cursor_options, IntoClause *into, ExplainSta
 #define qualified_names(text) stringToQualifiedNameList(text)
 #endif
 
+/* A backend's entry in the copy of what pg_stat_activity shows, from 1; NULL: none. */
+#if PG_VERSION_NUM >= 160000
+#define backend_status(i) pgstat_get_local_beentry_by_index(i)
+#else
+#define backend_status(i) pgstat_fetch_stat_local_beentry(i)
+#endif
+
 #endif							/* IDFLOW_COMPAT_H */

@@ -15,6 +15,7 @@
 
 #include "edit.h"
 #include "idflow.h"
+#include "pack.h"
 #include "reading.h"
 
 PG_FUNCTION_INFO_V1(idflow_change_diff_rows);
@@ -136,7 +137,8 @@ idflow_change_diff_rows(PG_FUNCTION_ARGS)
 	Viewer		viewer = viewer_of(request);
 	MemoryContext cxt;
 	MemoryContext old;
-	ListCell   *lc;
+	ChangeScan	scan;
+	Change	   *change;
 
 	InitMaterializedSRF(fcinfo, 0);
 	if (viewer == VIEWER_NONE)
@@ -144,8 +146,14 @@ idflow_change_diff_rows(PG_FUNCTION_ARGS)
 
 	cxt = AllocSetContextCreate(CurrentMemoryContext, "idflow diff", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(cxt);
-	foreach(lc, reading_changes(request, 0))
-		diff_change(request, lfirst(lc), viewer, rsinfo);
+	changes_begin(&scan, reading_stored(request, 0));
+	while ((change = changes_next(&scan)) != NULL)
+	{
+		MemoryContextSwitchTo(scan.memory);
+		diff_change(request, change, viewer, rsinfo);
+		MemoryContextSwitchTo(cxt);
+	}
+	changes_end(&scan);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(cxt);
 	return (Datum) 0;

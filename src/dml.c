@@ -109,6 +109,121 @@ change_touches(Change *change, Form_pg_attribute att, int position, const char *
 	return value != NULL && !column_fills_itself(att);
 }
 
+/* Add a column that the statement writes; touched: the requester wrote it himself. */
+static void
+add_column(Dml *dml, StringInfo name, AttrNumber attnum, bool touched)
+{
+	dml->attnums[dml->nargs++] = attnum;
+	appendStringInfoChar(name, ' ');
+	append_int(name, attnum);
+	if (touched)
+		dml->touched = bms_add_member(dml->touched, attnum);
+	else
+		appendStringInfoChar(name, 'd');
+}
+
+static void
+append_columns(StringInfo sql, Dml *dml, Relation rel)
+{
+	for (int i = 0; i < dml->nargs; i++)
+		appendStringInfo(sql, "%s%s", i == 0 ? "" : ", ",
+						 quote_identifier(NameStr(TupleDescAttr(RelationGetDescr(rel),
+															   dml->attnums[i] - 1)->attname)));
+}
+
+/* The statement's text; rows: it inserts those of DRAFTED_ROWS. */
+static char *
+dml_text(Dml *dml, Relation rel, CmdType operation, bool rows)
+{
+	StringInfoData sql;
+	int			attnum = -1;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, MARKER);
+	while (operation == CMD_INSERT && (attnum = bms_next_member(dml->touched, attnum)) >= 0)
+		appendStringInfo(&sql, " %d", attnum);
+	appendStringInfoString(&sql, " */ ");
+
+	switch (operation)
+	{
+		case CMD_INSERT:
+			appendStringInfo(&sql, "INSERT INTO %s", table_sql(rel, false));
+			if (dml->nargs == 0 && !rows)
+			{
+				appendStringInfoString(&sql, " DEFAULT VALUES");
+				break;
+			}
+			appendStringInfoString(&sql, " (");
+			append_columns(&sql, dml, rel);
+			appendStringInfoString(&sql, ") OVERRIDING SYSTEM VALUE ");
+			if (rows)
+			{
+				appendStringInfoString(&sql, "SELECT ");
+				append_columns(&sql, dml, rel);
+				appendStringInfoString(&sql, " FROM " DRAFTED_ROWS);
+				break;
+			}
+			appendStringInfoString(&sql, "VALUES (");
+			for (int i = 0; i < dml->nargs; i++)
+				appendStringInfo(&sql, "%s$%d", i == 0 ? "" : ", ", i + 1);
+			appendStringInfoChar(&sql, ')');
+			break;
+		case CMD_UPDATE:
+			appendStringInfo(&sql, "UPDATE %s SET ", table_sql(rel, true));
+			for (int i = 0; i < dml->nargs; i++)
+			{
+				appendStringInfo(&sql, "%s%s = ", i == 0 ? "" : ", ",
+								 quote_identifier(NameStr(TupleDescAttr(RelationGetDescr(rel),
+																	   dml->attnums[i] - 1)->attname)));
+				if (bms_is_member(i, dml->defaulted))
+					appendStringInfoString(&sql, "DEFAULT");
+				else
+					appendStringInfo(&sql, "$%d", i + 1);
+			}
+			break;
+		default:
+			appendStringInfo(&sql, "DELETE FROM %s", table_sql(rel, true));
+			break;
+	}
+	if (operation != CMD_INSERT)
+		/* tid and oid equality are the system's own */
+		appendStringInfo(&sql, " WHERE ctid OPERATOR(pg_catalog.=) $%d"
+						 " AND tableoid OPERATOR(pg_catalog.=) $%d", dml->nargs + 1, dml->nargs + 2);
+	return sql.data;
+}
+
+/* The plan of that name for the table, or a new one of a text. */
+static SPIPlanPtr
+dml_plan(Relation rel, const char *name, char *sql, int nargs, Oid *types)
+{
+	const char *outer_text = current_text;
+	SPIPlanPtr	plan;
+
+	current_text = sql;
+	PG_TRY();
+	{
+		plan = SPI_prepare(sql, nargs, types);
+	}
+	PG_FINALLY();
+	{
+		current_text = outer_text;
+	}
+	PG_END_TRY();
+	if (plan == NULL)
+		elog(ERROR, "could not prepare \"%s\": %s", sql, SPI_result_code_string(SPI_result));
+	plan_keep(RelationGetRelid(rel), name, plan);
+	return plan;
+}
+
+static void
+dml_begin(Dml *dml, int max)
+{
+	memset(dml, 0, sizeof(Dml));
+	dml->attnums = palloc(max * sizeof(AttrNumber));
+	dml->values = palloc0(max * sizeof(Datum));
+	dml->nulls = palloc0(max + 1);
+}
+
 /*
  * dml_prepare: make, or find, the plan that writes a change, and its
  * arguments.  The caller is connected to SPI, is the requester and holds no
@@ -124,12 +239,7 @@ dml_prepare(Dml *dml, Change *change, Relation rel, HeapTuple live)
 	StringInfoData name;
 	int			nest;
 
-	dml->attnums = palloc(max * sizeof(AttrNumber));
-	dml->values = palloc(max * sizeof(Datum));
-	dml->nulls = palloc0(max + 1);
-	dml->nargs = 0;
-	dml->defaulted = NULL;
-
+	dml_begin(dml, max);
 	initStringInfo(&name);
 	appendStringInfoString(&name, operation_name(change->operation));
 	appendStringInfoString(&name, " dml");
@@ -143,99 +253,28 @@ dml_prepare(Dml *dml, Change *change, Relation rel, HeapTuple live)
 
 		if (att->attgenerated != '\0')
 			continue;
-		dml->attnums[dml->nargs] = attnum;
 		types[dml->nargs] = att->atttypid;
 		dml->values[dml->nargs] = layout_value(change->layout, rel, position, image->values[i], &isnull);
 		dml->nulls[dml->nargs] = isnull ? 'n' : ' ';
 		/* an UPDATE has no OVERRIDING SYSTEM VALUE */
 		if (change->operation == CMD_UPDATE && att->attidentity == ATTRIBUTE_IDENTITY_ALWAYS)
 			dml->defaulted = bms_add_member(dml->defaulted, dml->nargs);
-		appendStringInfoChar(&name, ' ');
-		append_int(&name, attnum);
-		if (!change_touches(change, att, position, image->values[i]))
-			appendStringInfoChar(&name, 'd');
-		dml->nargs++;
+		add_column(dml, &name, attnum, change_touches(change, att, position, image->values[i]));
 	}
 	transmission_modes_end(nest);
 
 	dml->plan = plan_lookup(RelationGetRelid(rel), name.data);
 	if (dml->plan == NULL)
 	{
-		StringInfoData sql;
 		int			nargs = dml->nargs;
-		const char *outer_text = current_text;
+		char	   *sql = psprintf("%s RETURNING *", dml_text(dml, rel, change->operation, false));
 
-		initStringInfo(&sql);
-		appendStringInfoString(&sql, MARKER);
-		for (int i = 0; change->operation == CMD_INSERT && image && i < image->n; i++)
-		{
-			int			position = image->columns ? image->columns[i] : i + 1;
-			AttrNumber	attnum = row_attnum(change->layout, rel, position, false);
-			Form_pg_attribute att = TupleDescAttr(desc, attnum - 1);
-
-			if (att->attgenerated == '\0' &&
-				change_touches(change, att, position, image->values[i]))
-				appendStringInfo(&sql, " %d", attnum);
-		}
-		appendStringInfoString(&sql, " */ ");
-
-		switch (change->operation)
-		{
-			case CMD_INSERT:
-				appendStringInfo(&sql, "INSERT INTO %s", table_sql(rel, false));
-				for (int i = 0; i < nargs; i++)
-					appendStringInfo(&sql, "%s%s", i == 0 ? " (" : ", ",
-									 quote_identifier(NameStr(TupleDescAttr(desc, dml->attnums[i] - 1)->attname)));
-				if (nargs == 0)
-					appendStringInfoString(&sql, " DEFAULT VALUES");
-				else
-				{
-					appendStringInfoString(&sql, ") OVERRIDING SYSTEM VALUE VALUES (");
-					for (int i = 0; i < nargs; i++)
-						appendStringInfo(&sql, "%s$%d", i == 0 ? "" : ", ", i + 1);
-					appendStringInfoChar(&sql, ')');
-				}
-				break;
-			case CMD_UPDATE:
-				appendStringInfo(&sql, "UPDATE %s SET ", table_sql(rel, true));
-				for (int i = 0; i < nargs; i++)
-				{
-					appendStringInfo(&sql, "%s%s = ", i == 0 ? "" : ", ",
-									 quote_identifier(NameStr(TupleDescAttr(desc, dml->attnums[i] - 1)->attname)));
-					if (bms_is_member(i, dml->defaulted))
-						appendStringInfoString(&sql, "DEFAULT");
-					else
-						appendStringInfo(&sql, "$%d", i + 1);
-				}
-				break;
-			default:
-				appendStringInfo(&sql, "DELETE FROM %s", table_sql(rel, true));
-				break;
-		}
 		if (change->operation != CMD_INSERT)
 		{
-			/* tid and oid equality are the system's own */
-			appendStringInfo(&sql, " WHERE ctid OPERATOR(pg_catalog.=) $%d"
-							 " AND tableoid OPERATOR(pg_catalog.=) $%d", nargs + 1, nargs + 2);
 			types[nargs++] = TIDOID;
 			types[nargs++] = OIDOID;
 		}
-		appendStringInfoString(&sql, " RETURNING *");
-
-		current_text = sql.data;
-		PG_TRY();
-		{
-			dml->plan = SPI_prepare(sql.data, nargs, types);
-		}
-		PG_FINALLY();
-		{
-			current_text = outer_text;
-		}
-		PG_END_TRY();
-		if (dml->plan == NULL)
-			elog(ERROR, "could not prepare \"%s\": %s", sql.data,
-				 SPI_result_code_string(SPI_result));
-		plan_keep(RelationGetRelid(rel), name.data, dml->plan);
+		dml->plan = dml_plan(rel, name.data, sql, nargs, types);
 	}
 	if (change->operation != CMD_INSERT)
 	{
@@ -247,6 +286,37 @@ dml_prepare(Dml *dml, Change *change, Relation rel, HeapTuple live)
 		dml->values[dml->nargs + 1] = ObjectIdGetDatum(live->t_tableOid);
 		dml->nulls[dml->nargs + 1] = ' ';
 	}
+}
+
+/*
+ * dml_prepare_rows: the same for the rows of a pack, which the statement takes
+ * from the relation DRAFTED_ROWS that the caller has registered.  has_value: the
+ * positions in which some row has a value.  returning: what is written is to be
+ * returned.  Values are the caller's to put.
+ */
+void
+dml_prepare_rows(Dml *dml, Change *pack, Relation rel, Bitmapset *has_value, bool returning)
+{
+	StringInfoData name;
+
+	dml_begin(dml, pack->layout->ncolumns + 1);
+	initStringInfo(&name);
+	appendStringInfoString(&name, returning ? "rows returned" : "rows");
+	for (int p = 1; p <= pack->layout->ncolumns; p++)
+	{
+		AttrNumber	attnum = row_attnum(pack->layout, rel, p, false);
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attnum - 1);
+
+		if (att->attgenerated == '\0')
+			add_column(dml, &name, attnum,
+					   change_touches(pack, att, p, bms_is_member(p, has_value) ? "" : NULL));
+	}
+	dml->plan = plan_lookup(RelationGetRelid(rel), name.data);
+	if (dml->plan == NULL)
+		dml->plan = dml_plan(rel, name.data,
+							 psprintf("%s%s", dml_text(dml, rel, CMD_INSERT, true),
+									  returning ? " RETURNING *" : ""),
+							 0, NULL);
 }
 
 /*

@@ -12,11 +12,13 @@
 #include "postgres.h"
 
 #include "lib/stringinfo.h"
+#include "utils/memutils.h"
 
 #include "apply.h"
 #include "aspect.h"
 #include "homonym.h"
 #include "idflow.h"
+#include "pack.h"
 #include "job.h"
 #include "nested.h"
 #include "persist_into.h"
@@ -28,45 +30,28 @@
 static void run_from(Request *req, int position, bool starts);
 
 /*
- * governed_changes: the changes that the request's present workflow has a
- * say in: those that met its gate.  A workflow continued by hand has a say in
- * all.
- */
-List *
-governed_changes(Request *req)
-{
-	List	   *result = NIL;
-	ListCell   *lc;
-
-	foreach(lc, request_changes(req))
-	{
-		Change	   *change = lfirst(lc);
-		ListCell   *lg;
-
-		foreach(lg, change->gates)
-			if (strcmp(lfirst(lg), req->workflow->name) == 0)
-				break;
-		if (lg != NULL)
-			result = lappend(result, change);
-	}
-	return result ? result : list_copy(request_changes(req));
-}
-
-/*
  * A condition of the workflow holds if it is true for any of the changes: a
  * review that one change needs is not lost among others.  NULL always holds.
  */
 static bool
 condition_holds(Request *req, const char *condition, const char *what)
 {
-	ListCell   *lc;
+	ChangeScan	scan;
+	Change	   *change;
+	bool		holds = condition == NULL;
 
-	if (condition == NULL)
+	if (holds)
 		return true;
-	foreach(lc, governed_changes(req))
-		if (expression_bool(condition, req->workflow, req, lfirst(lc), what))
-			return true;
-	return false;
+	governed_begin(&scan, req);
+	while (!holds && (change = changes_next(&scan)) != NULL)
+	{
+		MemoryContext oldcxt = MemoryContextSwitchTo(scan.memory);
+
+		holds = expression_bool(condition, req->workflow, req, change, what);
+		MemoryContextSwitchTo(oldcxt);
+	}
+	changes_end(&scan);
+	return holds;
 }
 
 static bool
@@ -89,7 +74,7 @@ next_gate(Request *req)
 	ListCell   *lc;
 	ListCell   *lg;
 
-	foreach(lc, request_changes(req))
+	foreach(lc, request_stored(req))
 		foreach(lg, ((Change *) lfirst(lc))->gates)
 			if (!strings_contain(req->passed, lfirst(lg)) &&
 				(req->partway || strcmp(lfirst(lg), req->workflow->name) != 0))
@@ -185,7 +170,7 @@ go_on_held(Request *req, char *held_by, Change *held_change)
 	if (!strings_contain(held_change->gates, held_by))
 	{
 		held_change->gates = lappend(held_change->gates, held_by);
-		change_update(req, held_change);
+		change_update_gates(req, held_change);
 	}
 	invoked(req, psprintf("goes on with workflow %s", held_by));
 	go_on_with(req, held_by);
@@ -220,7 +205,7 @@ follow_rows(Request *req)
 {
 	ListCell   *lc;
 
-	foreach(lc, request_changes(req))
+	foreach(lc, request_stored(req))
 		if (((Change *) lfirst(lc))->fate == ROW_MOVED)
 			change_update(req, lfirst(lc));
 }

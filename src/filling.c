@@ -23,6 +23,7 @@
 #include "filling.h"
 #include "idflow.h"
 #include "notice.h"
+#include "pack.h"
 
 /* A request as it was before a subtransaction added to it. */
 typedef struct Before
@@ -143,9 +144,10 @@ filling_end(Filling *f)
 		PushActiveSnapshot(GetTransactionSnapshot());
 		snapshot = true;
 	}
+	pack_end(f);
 	if (!f->sends)
 		request_write(req);
-	else if (request_changes(req) != NIL)
+	else if (request_stored(req) != NIL)
 	{
 		req->acting = req->requester;
 		bundle_send_on(req, first_workflow(req));
@@ -193,6 +195,7 @@ fillings_forget(SubTransactionId subid)
 	{
 		/* their memory is the transaction's */
 		fillings = NULL;
+		pack_forget(NULL);
 		return;
 	}
 	/* newer ones belong to the same or later subtransactions */
@@ -201,6 +204,7 @@ fillings_forget(SubTransactionId subid)
 		Filling    *f = fillings;
 
 		fillings = f->next;
+		pack_forget(f);
 		MemoryContextDelete(f->context);
 	}
 	for (Filling *f = fillings; f; f = f->next)

@@ -20,6 +20,7 @@ typedef struct Filling
 	bool		mixed;			/* operations or targets differ */
 	CmdType		operation;
 	Oid			target;
+	struct Packing *packing;	/* the pack it is gathering, see pack.c */
 	MemoryContext context;		/* of all this */
 	struct Filling *next;
 } Filling;
@@ -33,6 +34,7 @@ extern void fillings_hand_up(SubTransactionId subid, SubTransactionId parent);
 
 /* bundle.c */
 extern Request *new_request(const char *actor);
+extern void bundle_counted(Filling *filling);
 extern void bundle_send_on(Request *req, Workflow *wf);
 extern Workflow *first_workflow(Request *req);
 extern const char *activity_name(Request *req);

@@ -21,6 +21,7 @@
 #include "conflict.h"
 #include "idflow.h"
 #include "nested.h"
+#include "pack.h"
 #include "propose.h"
 #include "session.h"
 #include "statement.h"
@@ -192,6 +193,9 @@ idflow_gate(PG_FUNCTION_ARGS)
 		case PASS_NONE:
 			break;
 	}
+
+	if (operation == CMD_INSERT && pack_row(trigdata))
+		return PointerGetDatum(NULL);
 
 	loaded_by_gate();
 	wrapper = wrapper_running(rel, &rri);

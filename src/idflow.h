@@ -287,6 +287,14 @@ typedef struct Image
 	char	  **values;
 } Image;
 
+/*
+ * What the values of an image may come to as text.  An image is shown as jsonb,
+ * which holds 256 MB, and change_diff has three of a value in one row, which may
+ * have 1 GB: whatever can be drafted can be read.
+ */
+#define MAX_IMAGE_SIZE ((Size) 255 * 1024 * 1024)
+
+extern void image_too_large(Layout *layout, int position) pg_attribute_noreturn();
 extern Image *image_from_slot(Layout *layout, TupleTableSlot *slot, Bitmapset *positions);
 extern Image *image_from_arrays(Datum columns, bool columns_null, Datum values, bool values_null);
 extern void image_to_datums(Image *image, Datum *columns, char *columns_null,
@@ -295,7 +303,6 @@ extern const char *image_value(Image *image, int position, bool *found);
 extern Image *image_copy(Image *image);
 extern void image_set(Image *image, int position, const char *value);
 extern void image_remove(Image *image, int position);
-extern char *image_digest(Image *image, bytea *salt);
 extern void set_if_different(const char *name, const char *value);
 extern int	transmission_modes_begin(void);
 extern int	transmission_modes_begin_for(Layout *layout);
@@ -316,6 +323,8 @@ typedef enum RowFate
 typedef struct Change
 {
 	int			seq;
+	int			count;			/* rows that it stands for, if more than one; see
+								 * pack.c */
 	int			revision;
 	Oid			target;
 	char	   *target_name;
@@ -336,6 +345,12 @@ typedef struct Change
 	Bitmapset  *stand_ins;		/* simulated: attribute numbers of columns whose
 								 * value stands for one that would be unique */
 	bool		stored;			/* has a row in idflow.change_data */
+
+	/* a pack, or one of its rows */
+	Bitmapset  *key_positions;	/* in the layout; of the keys of a pack's rows */
+	char	   *digest;			/* of them, once computed */
+	Datum		rows;			/* a pack's values as they are stored; 0: blanked */
+	struct Change *pack;		/* the one that this is stored in; NULL: none */
 
 	/* the version of the row that the draft is based on; see row_base.c */
 	TransactionId base_xid;		/* that wrote it; invalid: not known */
@@ -468,14 +483,23 @@ extern void change_store(Request *req, Change *change);
 extern void change_store_held(Request *req, Change *change);
 extern List *changes_held(Request *req, int seq);
 extern void change_update(Request *req, Change *change);
+extern void change_update_gates(Request *req, Change *change);
 extern Bitmapset *positions_of(Datum array);
 extern void change_drop(Request *req, int seq);
+extern List *request_stored(Request *req);
 extern List *request_changes(Request *req);
 extern List *changes_on_row(Request *req, Change *like);
 extern const char *operation_name(CmdType operation);
 extern AclMode operation_privilege(CmdType operation);
+
+/* digest.c */
+extern char *image_digest(Image *image, bytea *salt);
+extern char *change_numbers(Change *change);
 extern char *image_digests(Request *req);
-extern void json_digests(JsonbParseState **state, Request *req);
+extern JsonbValue *json_digests(JsonbParseState **state, Request *req);
+
+/* unpack.c */
+extern List *governed_changes(Request *req);
 
 /* engine.c */
 extern void engine_start(Request *req, Workflow *wf);
@@ -502,7 +526,6 @@ typedef struct Vote
 
 extern void task_store_vote(Request *req, Vote *vote);
 extern void task_close(Request *req, const char *outcome, Vote *vote);
-extern List *governed_changes(Request *req);
 
 /* pending.c */
 extern void pending_keys_add(Request *req, Change *change, Relation rel, TupleTableSlot *slot,
@@ -519,6 +542,7 @@ extern int	pending_key_of_request(int64 request, Oid indexid, int nkeys,
 
 /* check.c */
 struct StatementInfo;
+extern bool has_other_triggers(Relation rel, CmdType operation);
 extern bool draft_check(Request *req, Change *change, Relation rel, struct StatementInfo *info,
 						TupleTableSlot *old, TupleTableSlot *new, Bitmapset *touched);
 

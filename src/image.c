@@ -16,18 +16,25 @@
 #include "utils/builtins.h"
 #include "utils/bytea.h"
 #include "utils/float.h"
-#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 
 #include "idflow.h"
 
 /*
- * What the values of an image may come to as text.  An image is shown as jsonb,
- * which holds 256 MB, and change_diff has three of a value in one row, which may
- * have 1 GB: whatever can be drafted can be read.
+ * image_too_large: error: with the column at this position, what a row has as
+ * text comes to more than MAX_IMAGE_SIZE.
  */
-#define MAX_IMAGE_SIZE ((Size) 255 * 1024 * 1024)
+void
+image_too_large(Layout *layout, int position)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("row of table \"%s\" is too large to be drafted", get_rel_name(layout->relid)),
+			 errdetail("With column \"%s\" its values come to more than %d MB as text.",
+					   layout->names[position - 1], (int) (MAX_IMAGE_SIZE / (1024 * 1024))),
+			 errhint("Keep large values in a table of their own, or let the gate's condition leave such rows out.")));
+}
 
 /*
  * image_from_slot: the image of a row; positions NULL means all columns of
@@ -58,13 +65,7 @@ image_from_slot(Layout *layout, TupleTableSlot *slot, Bitmapset *positions)
 		if (image->values[k])
 			size += strlen(image->values[k]);
 		if (size > MAX_IMAGE_SIZE)
-			ereport(ERROR,
-					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("row of table \"%s\" is too large to be drafted",
-							get_rel_name(layout->relid)),
-					 errdetail("With column \"%s\" its values come to more than %d MB as text.",
-							   layout->names[p - 1], (int) (MAX_IMAGE_SIZE / (1024 * 1024))),
-					 errhint("Keep large values in a table of their own, or let the gate's condition leave such rows out.")));
+			image_too_large(layout, p);
 		k++;
 	}
 	return image;
@@ -210,49 +211,6 @@ image_remove(Image *image, int position)
 		image->values[k++] = image->values[i];
 	}
 	image->n = k;
-}
-
-/*
- * image_digest: SHA-256 over a salt, columns and values, as hex digits.  The
- * salt is stored with the change and shown to nobody, lest a value be found by
- * trying all there are.  Lengths go in before the values so that no two images
- * have the same bytes.
- */
-char *
-image_digest(Image *image, bytea *salt)
-{
-	StringInfoData buf;
-	bytea	   *bytes;
-	bytea	   *digest;
-	char	   *result;
-
-	initStringInfo(&buf);
-	if (salt)
-		appendBinaryStringInfo(&buf, VARDATA_ANY(salt), VARSIZE_ANY_EXHDR(salt));
-	for (int i = 0; i < image->n; i++)
-	{
-		int			column = image->columns ? image->columns[i] : i + 1;
-
-		append_int(&buf, column);
-		if (image->values[i])
-		{
-			int			len = strlen(image->values[i]);
-
-			appendStringInfoChar(&buf, ':');
-			append_int(&buf, len);
-			appendStringInfoChar(&buf, ':');
-			appendBinaryStringInfo(&buf, image->values[i], len);
-		}
-		else
-			appendStringInfoString(&buf, ":-:");
-	}
-	bytes = cstring_to_text_with_len(buf.data, buf.len);
-	digest = DatumGetByteaPP(OidFunctionCall1(F_SHA256, PointerGetDatum(bytes)));
-	result = palloc(2 * VARSIZE_ANY_EXHDR(digest) + 1);
-	hex_encode(VARDATA_ANY(digest), VARSIZE_ANY_EXHDR(digest), result);
-	result[2 * VARSIZE_ANY_EXHDR(digest)] = '\0';
-	pfree(buf.data);
-	return result;
 }
 
 /*

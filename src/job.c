@@ -20,6 +20,7 @@
 #include "column.h"
 #include "edit.h"
 #include "job.h"
+#include "pack.h"
 #include "reading.h"
 
 static StorePlan insert_job = {
@@ -172,8 +173,9 @@ jobs_provision(Request *req, Activity *activity)
 	MemoryContext cxt = CurrentMemoryContext;
 	List	   *targets = NIL;
 	List	   *kinds = NIL;
+	ChangeScan	scan;
+	Change	   *change;
 	UserSwitch	save;
-	ListCell   *lc;
 	int			n;
 
 	if (!is_provisioned())
@@ -193,9 +195,10 @@ jobs_provision(Request *req, Activity *activity)
 	}
 	store_end(&save);
 
-	foreach(lc, request_changes(req))
+	changes_begin(&scan, targets ? request_stored(req) : NIL);
+	while ((change = changes_next(&scan)) != NULL)
 	{
-		Change	   *change = (Change *) lfirst(lc);
+		MemoryContext oldcxt = MemoryContextSwitchTo(scan.memory);
 		ListCell   *lt;
 		ListCell   *lk;
 
@@ -212,5 +215,7 @@ jobs_provision(Request *req, Activity *activity)
 			queue_job(req, lfirst(lk), NULL, NULL, json.data,
 					  element_boolean(activity->element, "ArgumentBlockProvisioning", false));
 		}
+		MemoryContextSwitchTo(oldcxt);
 	}
+	changes_end(&scan);
 }

@@ -84,13 +84,13 @@ apply_conflicts(Request *req, Change *change, Relation rel, HeapTuple live, List
 
 /* "seq": ["column", ...] for the event of a conflict or of triggers' work */
 void
-report_columns(StringInfo report, Change *change, Relation rel, List *names)
+report_columns(StringInfo report, Change *change, List *names)
 {
 	ListCell   *lc;
 
 	if (report->len > 0)
 		appendStringInfoString(report, ", ");
-	appendStringInfo(report, "\"%d\": [", change->seq);
+	appendStringInfo(report, "\"%s\": [", change_numbers(change));
 	foreach(lc, names)
 	{
 		if (foreach_current_index(lc) > 0)
@@ -100,17 +100,24 @@ report_columns(StringInfo report, Change *change, Relation rel, List *names)
 	appendStringInfoChar(report, ']');
 }
 
-/*
- * The table's triggers may have altered the row.  In columns that were
- * reviewed that is an error unless the workflow allows it; what they put into
- * others is noted.
- */
+/* report_altered: the same of columns that triggers have altered, if there are any. */
 void
+report_altered(StringInfo report, Change *change, List *names)
+{
+	if (names)
+		report_columns(report, change, names);
+}
+
+/*
+ * check_written_row: the table's triggers may have altered the row, which the
+ * statement has returned.  In columns that were reviewed that is an error unless
+ * the workflow allows it; returns the names of others.
+ */
+List *
 check_written_row(Request *req, Change *change, Relation rel, Dml *dml, HeapTuple live,
-				  StringInfo report)
+				  HeapTuple row)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
-	HeapTuple	row = SPI_tuptable->vals[0];
 	List	   *altered = NIL;
 	int			column = 0;
 
@@ -176,8 +183,7 @@ check_written_row(Request *req, Change *change, Relation rel, Dml *dml, HeapTupl
 		}
 		altered = lappend(altered, NameStr(att->attname));
 	}
-	if (altered)
-		report_columns(report, change, rel, altered);
+	return altered;
 }
 
 /* Why the statement wrote no row, as an error. */

@@ -24,6 +24,7 @@
 
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/pg_trigger.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
@@ -57,7 +58,7 @@ request_includes(Request *req)
 	ListCell   *lc;
 	ListCell   *lg;
 
-	foreach(lc, request_changes(req))
+	foreach(lc, request_stored(req))
 	{
 		Change	   *change = lfirst(lc);
 
@@ -347,7 +348,13 @@ triggers_may_write(List *changes)
 		bool		result = rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
 
 		for (int i = 0; !result && triggers && i < triggers->numtriggers; i++)
-			result = !triggers->triggers[i].tgisinternal && !trigger_is_gate(&triggers->triggers[i]);
+		{
+			Trigger    *trigger = &triggers->triggers[i];
+
+			result = !trigger->tgisinternal && !trigger_is_gate(trigger) &&
+				(TRIGGER_FOR_INSERT(trigger->tgtype) || TRIGGER_FOR_UPDATE(trigger->tgtype) ||
+				 TRIGGER_FOR_DELETE(trigger->tgtype));
+		}
 		table_close(rel, NoLock);
 		if (result)
 			return true;
@@ -438,7 +445,7 @@ nested_draft(Request *req)
 
 	if (!workflow_any_includes() || req->persisted || req->reviewed || req->passed || req->apply_as_of)
 		return;
-	foreach(lc, list_copy(request_changes(req)))
+	foreach(lc, list_copy(request_stored(req)))
 	{
 		Change	   *change = lfirst(lc);
 
@@ -543,7 +550,7 @@ nested_written(Request *req)
 	List	   *left = NIL;
 	ListCell   *lc;
 
-	foreach(lc, list_copy(request_changes(req)))
+	foreach(lc, list_copy(request_stored(req)))
 	{
 		Change	   *change = lfirst(lc);
 

@@ -157,6 +157,14 @@ notice_add(int64 request, const char *state, const char *activity,
 		notice_flush();
 }
 
+/* notice_count: another row like the one before became part of its request. */
+void
+notice_count(void)
+{
+	if (!suspended)
+		pending.rows++;
+}
+
 /*
  * notice_outcome: a request that took several rows was sent on.
  */

@@ -6,6 +6,7 @@
 
 extern void notice_add(int64 request, const char *state, const char *activity,
 					   CmdType operation, Oid relid, bool unfinished);
+extern void notice_count(void);
 extern void notice_outcome(int64 request, const char *state, const char *activity,
 						   CmdType operation, Oid relid, bool mixed, int rows);
 extern void notice_statement_end(int depth);

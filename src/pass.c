@@ -51,6 +51,71 @@ row_is_expected(Pass *pass, TriggerData *trigdata)
 }
 
 /*
+ * Is this the change's row, which comes through this gate for the first time?
+ * Those of a pack all come through it, and its statement writes no others.
+ */
+static bool
+is_its_turn(Pass *pass, TriggerData *trigdata)
+{
+	bool		packed = pass->change->count > 1;
+
+	for (int i = 0; i < pass->nused; i++)
+		if (pass->used[i] == trigdata->tg_trigger->tgoid)
+			return packed;
+	if (!packed && !row_is_expected(pass, trigdata))
+		return false;
+	if (pass->nused >= MAX_GATES)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("table \"%s\" has more than %d gates",
+						RelationGetRelationName(trigdata->tg_relation), MAX_GATES)));
+	pass->used[pass->nused++] = trigdata->tg_trigger->tgoid;
+	return true;
+}
+
+/*
+ * pass_execute: write a change by its statement, with leave through the gates
+ * of the workflows that its request has been through; trying: through all.
+ * pass->held_by tells which gate holds it, if one does, in req's memory.  Returns
+ * what SPI does.
+ */
+int
+pass_execute(Pass *pass, Request *req, Change *change, Dml *dml, HeapTuple live, bool trying)
+{
+	Pass	   *outer = current_pass;
+	int			rc;
+
+	memset(pass, 0, sizeof(Pass));
+	pass->context = GetMemoryChunkContext(req);
+	pass->change = change;
+	pass->dml = dml;
+	pass->live = live;
+	pass->all = trying;
+	pass->passed = req->passed;
+	if (change->resource)
+	{
+		/* its own gates, for this row; what it has written it may take away */
+		pass->passed = change->gates;
+		pass->all |= change->operation == CMD_DELETE;
+	}
+	else if (req->workflow && !req->partway)
+		pass->passed = lappend(list_copy(req->passed), req->workflow->name);
+	current_pass = pass;
+	PG_TRY();
+	{
+		rc = dml_execute(dml);
+	}
+	PG_FINALLY();
+	{
+		current_pass = outer;
+	}
+	PG_END_TRY();
+	if (rc < 0)
+		elog(ERROR, "could not write a change: %s", SPI_result_code_string(rc));
+	return rc;
+}
+
+/*
  * apply_pass: what a gate is to make of a row.  Only the row of the change
  * being applied, met in the statement that applies it, passes, and each gate
  * once.
@@ -71,21 +136,13 @@ apply_pass(TriggerData *trigdata, CmdType operation, const char *workflow)
 	if (operation != pass->change->operation)
 		return pass->change->operation == CMD_UPDATE ? PASS_THROUGH : PASS_NONE;
 
-	for (int i = 0; i < pass->nused; i++)
-		if (pass->used[i] == trigdata->tg_trigger->tgoid)
-			return PASS_NONE;
-	if (!row_is_expected(pass, trigdata))
+	if (!is_its_turn(pass, trigdata))
 		return PASS_NONE;
-	if (pass->nused >= MAX_GATES)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("table \"%s\" has more than %d gates",
-						RelationGetRelationName(trigdata->tg_relation), MAX_GATES)));
-	pass->used[pass->nused++] = trigdata->tg_trigger->tgoid;
 
 	if (pass->all || strings_contain(pass->passed, workflow))
 		return PASS_THROUGH;
-	pass->held_by = MemoryContextStrdup(pass->context, workflow);
+	if (pass->held_by == NULL)
+		pass->held_by = MemoryContextStrdup(pass->context, workflow);
 	return PASS_HELD;
 }
 

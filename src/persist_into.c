@@ -457,7 +457,7 @@ resources_end(Request *req)
 	store_begin(&save);
 	store_exec(&delete_resources, values, NULL, false);
 	store_end(&save);
-	foreach(lc, request_changes(req))
+	foreach(lc, request_stored(req))
 	{
 		Change	   *change = (Change *) lfirst(lc);
 

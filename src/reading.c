@@ -20,11 +20,13 @@
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
 #include "utils/syscache.h"
 
 #include "idflow.h"
+#include "pack.h"
 #include "reading.h"
 #include "viewer.h"
 
@@ -46,10 +48,10 @@ image_at(HeapTuple row, int column)
 #define CHANGE_COLUMNS \
 	"d.seq, d.revision, d.target::pg_catalog.oid, d.target_name, d.operation, d.layout," \
 	" d.written, d.key_columns, d.key, d.old_columns, d.old_image, d.new_columns, d.new_image, d.gates," \
-	" d.others, d.based_at"
-#define CHANGE_NCOLUMNS 16
+	" d.others, d.based_at, d.count"
+#define CHANGE_NCOLUMNS 17
 
-/* A change from a row of CHANGE_COLUMNS, in the current memory context. */
+/* A change, or a pack, from a row of CHANGE_COLUMNS, in the current memory context. */
 static Change *
 change_from_row(SPITupleTable *table, uint64 i)
 {
@@ -72,9 +74,23 @@ change_from_row(SPITupleTable *table, uint64 i)
 	change->written_known = !isnull;
 	if (!isnull)
 		change->written = positions_of(written);
-	change->key = image_at(row, 8);
-	change->old_image = image_at(row, 10);
-	change->new_image = image_at(row, 12);
+	change->count = spi_int32(row, 17);
+	if (change->count > 1)
+	{
+		Datum		key_columns = spi_datum(row, 8, &isnull);
+
+		if (!isnull)
+			change->key_positions = positions_of(key_columns);
+		change->rows = spi_datum(row, 13, &isnull);
+		if (!isnull)
+			change->rows = datumCopy(change->rows, false, -1);
+	}
+	else
+	{
+		change->key = image_at(row, 8);
+		change->old_image = image_at(row, 10);
+		change->new_image = image_at(row, 12);
+	}
 	change->gates = text_array_list(spi_datum(row, 14, &isnull));
 	others = spi_datum(row, 15, &isnull);
 	if (!isnull)
@@ -87,17 +103,24 @@ change_from_row(SPITupleTable *table, uint64 i)
 }
 
 /*
- * reading_changes: the changes of a request, or the one of this seq if it is
- * not 0, in the current memory context.  Takes no lock.
+ * reading_stored: the changes of a request as they are stored, packs among them,
+ * or the one that this seq is of if it is not 0; in the current memory context.
+ * Takes no lock.
  */
 List *
-reading_changes(int64 request, int seq)
+reading_stored(int64 request, int seq)
 {
 	static StorePlan plan = {
 		"SELECT " CHANGE_COLUMNS
 		" FROM idflow.change_data d WHERE d.request OPERATOR(pg_catalog.=) $1"
-		" AND ($2 OPERATOR(pg_catalog.=) 0 OR d.seq OPERATOR(pg_catalog.=) $2)"
 		" AND d.superseded IS NULL ORDER BY d.seq",
+		1, {INT8OID}
+	};
+	static StorePlan one_plan = {
+		"SELECT " CHANGE_COLUMNS
+		" FROM idflow.change_data d WHERE d.request OPERATOR(pg_catalog.=) $1"
+		" AND d.seq OPERATOR(pg_catalog.<=) $2"
+		" AND d.superseded IS NULL ORDER BY d.seq DESC LIMIT 1",
 		2, {INT8OID, INT4OID}
 	};
 	MemoryContext caller = CurrentMemoryContext;
@@ -108,12 +131,40 @@ reading_changes(int64 request, int seq)
 	List	   *changes = NIL;
 
 	store_begin(&save);
-	n = store_exec(&plan, values, NULL, true);
+	n = store_exec(seq ? &one_plan : &plan, values, NULL, true);
 	table = SPI_tuptable;
 	MemoryContextSwitchTo(caller);
 	for (uint64 i = 0; i < n; i++)
-		changes = lappend(changes, change_from_row(table, i));
+	{
+		Change	   *change = change_from_row(table, i);
+
+		if (seq == 0 || seq < change->seq + change->count)
+			changes = lappend(changes, change);
+	}
 	store_end(&save);
+	return changes;
+}
+
+/*
+ * reading_changes: the same, each row of a pack a change.
+ */
+List *
+reading_changes(int64 request, int seq)
+{
+	List	   *changes = NIL;
+	ListCell   *lc;
+
+	foreach(lc, reading_stored(request, seq))
+	{
+		Change	   *change = lfirst(lc);
+
+		if (change->count == 1)
+			changes = lappend(changes, change);
+		else if (seq)
+			changes = lappend(changes, unpack_row(change, seq));
+		else
+			changes = list_concat(changes, unpack(change));
+	}
 	return changes;
 }
 
@@ -169,18 +220,25 @@ reading_open_changes(Oid relid, int64 request, bool unseen, bool own)
 	MemoryContextSwitchTo(caller);
 	for (uint64 i = 0; i < n; i++)
 	{
-		SeenChange *seen;
+		Change	   *change;
 		Viewer		viewer;
+		ListCell   *lc;
 
 		SPI_tuptable = table;
 		viewer = auditor ? VIEWER_ALL : viewer_by_flags(table->vals[i], CHANGE_NCOLUMNS + 2);
 		if (viewer == VIEWER_NONE && !unseen)
 			continue;
-		seen = palloc(sizeof(SeenChange));
-		seen->viewer = viewer;
-		seen->request = spi_int64(table->vals[i], CHANGE_NCOLUMNS + 1);
-		seen->change = change_from_row(table, i);
-		changes = lappend(changes, seen);
+		change = change_from_row(table, i);
+		SPI_tuptable = table;
+		foreach(lc, change->count == 1 ? list_make1(change) : unpack(change))
+		{
+			SeenChange *seen = palloc(sizeof(SeenChange));
+
+			seen->viewer = viewer;
+			seen->request = spi_int64(table->vals[i], CHANGE_NCOLUMNS + 1);
+			seen->change = lfirst(lc);
+			changes = lappend(changes, seen);
+		}
 	}
 	store_end(&save);
 	return changes;

@@ -51,6 +51,7 @@ typedef struct SeenChange
 	Change	   *change;
 } SeenChange;
 
+extern List *reading_stored(int64 request, int seq);
 extern List *reading_changes(int64 request, int seq);
 extern List *reading_open_changes(Oid relid, int64 request, bool unseen, bool own);
 extern bool sight_is_narrow(Request *req, Change *change);

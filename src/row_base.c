@@ -265,7 +265,7 @@ row_fates(Request *req)
 	ListCell   *lc;
 
 	initStringInfo(&buf);
-	foreach(lc, request_changes(req))
+	foreach(lc, request_stored(req))
 	{
 		Change	   *change = lfirst(lc);
 

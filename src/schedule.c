@@ -28,6 +28,7 @@
 #include "aspect.h"
 #include "edit.h"
 #include "idflow.h"
+#include "pack.h"
 #include "schedule.h"
 
 #define EXPIRES_AT	"expires_at"
@@ -192,20 +193,24 @@ ask_workflow(Request *req, Workflow *wf)
 	Workflow   *here = req->workflow;
 	bool		effective = element_value(wf->element, "EffectiveDate") != NULL;
 	bool		expires = element_value(wf->element, "ExpiryDate") != NULL;
-	ListCell   *lc;
+	ChangeScan	scan;
+	Change	   *change;
 
 	if (!effective && !expires)
 		return;
 	req->workflow = wf;
-	foreach(lc, governed_changes(req))
+	governed_begin(&scan, req);
+	while ((change = changes_next(&scan)) != NULL)
 	{
-		Change	   *change = lfirst(lc);
+		MemoryContext oldcxt = MemoryContextSwitchTo(scan.memory);
 
 		if (effective)
 			narrow(req, effective_date(change_date(req, change, "EffectiveDate"), "EffectiveDate"), 0);
 		if (expires)
 			narrow(req, 0, expiry_date(change_date(req, change, "ExpiryDate")));
+		MemoryContextSwitchTo(oldcxt);
 	}
+	changes_end(&scan);
 	req->workflow = here;
 }
 
@@ -290,7 +295,7 @@ drafts_have_column(Request *req, const char *name)
 {
 	ListCell   *lc;
 
-	foreach(lc, request_changes(req))
+	foreach(lc, request_stored(req))
 	{
 		Layout	   *layout = ((Change *) lfirst(lc))->layout;
 

@@ -201,7 +201,7 @@ idflow_submit(PG_FUNCTION_ARGS)
 	Request    *req = load_own_draft(id);
 	Change	   *first;
 
-	if (request_changes(req) == NIL)
+	if (request_stored(req) == NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_WF_REQUEST_STATE),
 				 errmsg("request " INT64_FORMAT " has no changes", id),

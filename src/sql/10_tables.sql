@@ -135,10 +135,11 @@ CREATE TABLE idflow.layout (
 );
 
 /*
- * Drafted row operations.  A row stands for count changes, numbered from seq
- * on, so that bulk statements can pack many into one; a change made alone has
- * count 1.  Images are arrays of output text; columns says which positions of
- * the layout the elements of an image stand for, NULL means all of them.
+ * Drafted row operations.  Images are arrays of output text; columns says which
+ * positions of the layout the elements of an image stand for, NULL means all of
+ * them.  A row with a count above 1 is a pack: that many new rows, numbered from
+ * seq on, whose values stand in new_image row after row; of the key there are the
+ * columns only.
  */
 CREATE TABLE idflow.change_data (
 	request      bigint NOT NULL,
@@ -169,6 +170,14 @@ CREATE TABLE idflow.change_data (
 	nested       boolean,		-- true: a trigger writes it, when another change of the request is applied
 	PRIMARY KEY (request, seq)
 );
+
+/* Compressing packs must not take longer than the rest of drafting them. */
+DO $$
+BEGIN
+	ALTER TABLE idflow.change_data ALTER COLUMN new_image SET COMPRESSION lz4;
+EXCEPTION WHEN feature_not_supported THEN
+	NULL;
+END $$;
 
 /* Unique keys that open drafts ask for; the primary key is the lock.  A change says which it holds. */
 CREATE TABLE idflow.pending_key (

@@ -75,6 +75,14 @@ CREATE FUNCTION idflow.change_image(request bigint, seq int, part text) RETURNS 
 COMMENT ON FUNCTION idflow.change_image(bigint, int, text) IS
 'An image of a change as jsonb; part is key, old or new. People who may decide the request or decided it, auditors and admins see all of it; the requester and the subject see the values that the requester himself wrote, and others, such as those of aspects and of reviewers who saved, only of columns and rows that the current role may SELECT. Null if nothing may be seen.';
 
+CREATE FUNCTION idflow.image_has(image text[], positions smallint[], columns text[], name text, value text,
+								 without int DEFAULT NULL) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'idflow_image_has'
+	LANGUAGE C IMMUTABLE PARALLEL SAFE COST 10;
+REVOKE EXECUTE ON FUNCTION idflow.image_has(text[], smallint[], text[], text, text, int) FROM PUBLIC;
+COMMENT ON FUNCTION idflow.image_has(text[], smallint[], text[], text, text, int) IS
+'Whether a drafted row has a value in a column, given an image as idflow.change_data stores it and the columns of its layout; of a pack any row, but for one by its number from 0. False for a null image.';
+
 CREATE FUNCTION idflow.key_json(layout bigint, columns smallint[], key text[]) RETURNS jsonb
 	AS 'MODULE_PATHNAME', 'idflow_key_json'
 	LANGUAGE C STABLE PARALLEL RESTRICTED COST 10;
@@ -88,8 +96,17 @@ CREATE VIEW idflow.change WITH (security_invoker) AS
 		idflow.change_image(d.request, d.seq, 'old') AS old_row,
 		idflow.change_image(d.request, d.seq, 'new') AS new_row,
 		d.revision
-	FROM idflow.change_data d
-	WHERE d.superseded IS NULL;
+	FROM (
+			SELECT o.request, o.seq, o.target, o.operation, o.revision
+			FROM idflow.change_data o
+			WHERE o.count OPERATOR(pg_catalog.=) 1 AND o.superseded IS NULL
+		UNION ALL
+			SELECT m.request, n.seq, m.target, m.operation, m.revision
+			FROM idflow.change_data m
+			CROSS JOIN LATERAL pg_catalog.generate_series(m.seq,
+				m.seq OPERATOR(pg_catalog.+) m.count OPERATOR(pg_catalog.-) 1) n(seq)
+			WHERE m.count OPERATOR(pg_catalog.>) 1 AND m.superseded IS NULL
+		) d;
 GRANT SELECT ON idflow.change TO PUBLIC;
 COMMENT ON VIEW idflow.change IS
 'Drafted row operations of the requests that one may see. Of an UPDATE, old_row and new_row hold the key and the touched columns.';
@@ -128,7 +145,8 @@ COMMENT ON FUNCTION idflow.state_verbs(text) IS
 CREATE VIEW idflow.inbox WITH (security_barrier) AS
 	SELECT t.id AS task, r.id AS request, r.workflow, t.activity, t.activity_state, r.title,
 		r.requester, r.subject, d.target, d.operation,
-		CASE WHEN (SELECT idflow.actor()) OPERATOR(pg_catalog.=) ANY (ARRAY[r.requester, r.subject])
+		CASE WHEN d.count OPERATOR(pg_catalog.>) 1		-- the key stands in the pack
+			OR (SELECT idflow.actor()) OPERATOR(pg_catalog.=) ANY (ARRAY[r.requester, r.subject])
 			THEN idflow.change_image(r.id, d.seq, 'key')	-- his sight is narrower
 			ELSE idflow.key_json(d.layout, d.key_columns, d.key) END AS key,
 		t.opened_at, t.due_at, CASE WHEN idflow.is_bound(t.claimed_by, t.claimed_binding) THEN t.claimed_by END AS claimed_by,
@@ -164,7 +182,7 @@ CREATE VIEW idflow.inbox WITH (security_barrier) AS
 		JOIN idflow.request r ON r.id OPERATOR(pg_catalog.=) t.request
 		JOIN idflow.workflow w ON w.id OPERATOR(pg_catalog.=) t.workflow_id
 		LEFT JOIN LATERAL (
-			SELECT c.seq, c.target, c.operation, c.layout, c.key_columns, c.key
+			SELECT c.seq, c.count, c.target, c.operation, c.layout, c.key_columns, c.key
 			FROM idflow.change_data c
 			WHERE c.request OPERATOR(pg_catalog.=) r.id AND c.superseded IS NULL
 			ORDER BY c.seq LIMIT 1) d ON true

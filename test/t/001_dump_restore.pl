@@ -32,6 +32,13 @@ my $update = as_actor($old, 'app', 'anna', q{
 my $delete = as_actor($old, 'app', 'anna', q{
 	DELETE FROM hr.person WHERE login = 'leaf';
 	SELECT idflow.last_request();});
+# Many rows, most of them in one pack.
+my $bulk = as_actor($old, 'app', 'anna', q{
+	SET idflow.bundle = statement;
+	SET idflow.check_limit = 1;
+	INSERT INTO hr.person (login, full_name) SELECT 'bulk' || i, 'Bulk ' || i FROM generate_series(1, 4) i;
+	SELECT idflow.last_request();});
+is($old->safe_psql('app', "SELECT array_agg(count ORDER BY seq) FROM idflow.change_data WHERE request = $bulk"), '{1,3}', 'a pack is dumped');
 my $declined = request($old, 'app', 'unwanted');
 as_actor($old, 'app', 'max', "SELECT idflow.decline(task, 'no') FROM idflow.inbox WHERE request = $declined");
 
@@ -119,10 +126,10 @@ for my $format ('plain', 'custom')
 	is($new->safe_psql($format, q{SELECT count(*) FROM hr.person WHERE login = 'later'}), '0', "$format: the gate holds");
 
 	is(as_actor($new, $format, 'mia', 'SELECT request FROM idflow.inbox ORDER BY request'),
-		join("\n", $insert, $update, $delete, $next), "$format: the open requests are in the inbox");
-	is(approve_all_open($new, $format), join("\n", ('committed') x 4), "$format: they are approved");
+		join("\n", $insert, $update, $delete, $bulk, $next), "$format: the open requests are in the inbox");
+	is(approve_all_open($new, $format), join("\n", ('committed') x 5), "$format: they are approved");
 	is( $new->safe_psql($format, q{SELECT string_agg(login || '=' || full_name, ',' ORDER BY login) FROM hr.person}),
-		"done=Done,later=Later,newcomer=Newcomer,root=Ruth \"R\" O'Root\nJr.",
+		"bulk1=Bulk 1,bulk2=Bulk 2,bulk3=Bulk 3,bulk4=Bulk 4,done=Done,later=Later,newcomer=Newcomer,root=Ruth \"R\" O'Root\nJr.",
 		"$format: and their rows are there");
 	is( $new->safe_psql($format, q{
 			SELECT count(DISTINCT version) || ' ' || count(*) FROM idflow.workflow w
