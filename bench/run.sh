@@ -7,9 +7,10 @@
 # BENCH_SECONDS=3               length of a request or cycle cell
 # BENCH_REPEATS=3
 # BENCH_CLIENTS="1 8"
-# BENCH_PHASES="request approve cycle pass client"
+# BENCH_PHASES="request approve cycle pass bulk client"
 # BENCH_COMPETITORS="limit plpgsql idflow"
 # BENCH_ROWS=20000              rows of a pass-through statement
+# BENCH_BULK=100000             rows of a bulk statement
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tools/lib.sh
@@ -18,9 +19,10 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 seconds=${BENCH_SECONDS:-3}
 repeats=${BENCH_REPEATS:-3}
 read -r -a clients <<<"${BENCH_CLIENTS:-1 8}"
-phases=" ${BENCH_PHASES:-request approve cycle pass client} "
+phases=" ${BENCH_PHASES:-request approve cycle pass bulk client} "
 read -r -a competitors <<<"${BENCH_COMPETITORS:-limit plpgsql idflow}"
 rows=${BENCH_ROWS:-20000}
+bulk=${BENCH_BULK:-100000}
 
 need_pg_config
 cleanup() {
@@ -132,6 +134,31 @@ pass_through() {
 	done
 }
 
+# One statement of many rows: written at once, beside drafted and then approved.
+# Each of the three is a transaction; the rows are deleted before the next turn.
+bulk_rows() {
+	local turn order c phase value
+	for c in plain idflow; do
+		sql postgres -c "CREATE DATABASE bench_bulk_$c"
+		sql "bench_bulk_$c" -f "$WORK/bench/schema.sql" >/dev/null
+	done
+	sql bench_bulk_idflow -f "$WORK/bench/bulk/setup.sql" >/dev/null
+	for ((turn = 0; turn <= repeats * 2; turn++)); do
+		order='plain idflow'
+		[ $((turn % 2)) = 0 ] || order='idflow plain'
+		for c in $order; do
+			for phase in insert approve; do
+				[ "$c-$phase" != plain-approve ] || continue
+				value=$(rows=$bulk PGBENCH_OPTIONS="-c session_preload_libraries=idflow -c idflow.notice=off -c idflow.actor=$([ $phase = insert ] && echo joe || echo ann)" \
+					pgbench_cell "bench_bulk_$c" "$WORK/bench/bulk/$phase.sql" 1 -t 1)
+				[ "$turn" = 0 ] || sql postgres -c "INSERT INTO cell VALUES ('bulk $phase', 1, '$c', $turn, $value)"
+			done
+			[ "$(sql "bench_bulk_$c" -At -c "SELECT count(*) - 10000 FROM hr.person")" = "$bulk" ] || die "bulk: not all rows are there"
+			sql "bench_bulk_$c" -f "$WORK/bench/bulk/clean.sql" -c "VACUUM hr.person" -c CHECKPOINT
+		done
+	done
+}
+
 # What the library in the session costs a statement that no gate touches, and
 # what counting and returning costs one that is drafted.  Single statements, as
 # a client sends them, in turns as above.
@@ -162,6 +189,7 @@ client_side() {
 
 case "$phases" in *' request '* | *' approve '* | *' cycle '*) cells ;; esac
 case "$phases" in *' pass '*) pass_through ;; esac
+case "$phases" in *' bulk '*) bulk_rows ;; esac
 case "$phases" in *' client '*) client_side ;; esac
 
 # ------------------------------------------------------------ tell
@@ -210,6 +238,22 @@ case "$phases" in *' pass '*)
 	FROM (SELECT phase, repeat, max(value) FILTER (WHERE competitor = 'trigger') AS t, max(value) FILTER (WHERE competitor = 'idflow') AS i
 	      FROM cell WHERE phase LIKE 'pass%' GROUP BY 1, 2) p
 	GROUP BY phase ORDER BY phase"
+	;;
+esac
+
+case "$phases" in *' bulk '*)
+	say
+	say "| rows of one statement | INSERT without idflow, ms | request, ms | approval, ms | both : INSERT |"
+	say "|---|--:|--:|--:|--:|"
+	table "
+	SELECT $bulk, round((1000 / percentile_cont(0.5) WITHIN GROUP (ORDER BY p))::numeric),
+		round((1000 / percentile_cont(0.5) WITHIN GROUP (ORDER BY r))::numeric),
+		round((1000 / percentile_cont(0.5) WITHIN GROUP (ORDER BY a))::numeric),
+		round((percentile_cont(0.5) WITHIN GROUP (ORDER BY p * (1 / r + 1 / a)))::numeric, 2)
+	FROM (SELECT repeat, max(value) FILTER (WHERE competitor = 'plain') AS p,
+			max(value) FILTER (WHERE competitor = 'idflow' AND phase = 'bulk insert') AS r,
+			max(value) FILTER (WHERE competitor = 'idflow' AND phase = 'bulk approve') AS a
+	      FROM cell WHERE phase LIKE 'bulk%' GROUP BY 1) p"
 	;;
 esac
 

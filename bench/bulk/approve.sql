@@ -1,0 +1,1 @@
+SELECT idflow.approve(task) FROM idflow.inbox;

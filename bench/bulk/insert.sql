@@ -1,0 +1,1 @@
+INSERT INTO hr.person (login, full_name, email, department, manager_id) SELECT 'bulk' || i, 'Bulk ' || i, 'bulk' || i || '@example.org', 'dept' || i % 50, 1 + i % 10000 FROM generate_series(1, :rows) i;
