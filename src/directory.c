@@ -120,9 +120,12 @@ note_row(HeapTuple tuple, TupleDesc desc, void *state)
 	*(bool *) state = true;
 }
 
-/* Add to the list the names that a statement on profile_member gives. */
+/*
+ * Add to the list the names that a statement on profile_member gives; latest:
+ * as of now, not of the statement's start.
+ */
 static List *
-add_names(List *names, StorePlan *plan, const char *arg)
+add_names(List *names, StorePlan *plan, const char *arg, bool latest)
 {
 	NameCollector collector = {names, CurrentMemoryContext};
 	Datum		values[1];
@@ -130,7 +133,7 @@ add_names(List *names, StorePlan *plan, const char *arg)
 
 	values[0] = CStringGetTextDatum(arg);
 	store_begin(&save);
-	(void) store_exec(plan, values, NULL, true);
+	(void) store_exec(plan, values, NULL, !latest);
 	for (uint64 i = 0; i < SPI_processed; i++)
 		collect_name(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, &collector);
 	store_end(&save);
@@ -188,7 +191,7 @@ directory_profiles(const char *principal)
 		directory_ask(DIR_PROFILES, principal, NULL, NULL, collect_name, &collector);
 		return collector.names;
 	}
-	return add_names(related_role_names(principal, true), &plan, principal);
+	return add_names(related_role_names(principal, true), &plan, principal, false);
 }
 
 /*
@@ -215,7 +218,8 @@ directory_holders(const char *profile, const char *tenant)
 	}
 	if (tenant)
 		return NIL;
-	return add_names(related_role_names(profile, false), &plan, profile);
+	/* votes may be counted after a lock was waited for */
+	return add_names(related_role_names(profile, false), &plan, profile, true);
 }
 
 typedef struct RowCollector

@@ -375,7 +375,7 @@ directory_ask(DirectoryQuery query, const char *arg1, const char *arg2, const ch
 		 * Whether somebody may act is asked as of now, not of the statement's
 		 * start: it may have waited for a lock since.
 		 */
-		PushActiveSnapshot(query == DIR_HOLDS || query == DIR_MEMBERSHIPS ?
+		PushActiveSnapshot(query == DIR_HOLDS || query == DIR_HOLDERS || query == DIR_MEMBERSHIPS ?
 						   GetTransactionSnapshot() : GetActiveSnapshot());
 		if (SPI_execute_plan(plan, values, NULL, true, query == DIR_HOLDS ? 1 : 0) != SPI_OK_SELECT)
 			elog(ERROR, "could not read directory relation %s", source.name);

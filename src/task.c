@@ -17,6 +17,7 @@
 #include "heapstore.h"
 #include "idflow.h"
 #include "notification.h"
+#include "recount.h"
 #include "task.h"
 #include "tenant.h"
 #include "timeout.h"
@@ -429,6 +430,8 @@ task_close(Request *req, const char *outcome, Vote *vote)
 		task_store_vote(req, vote);
 	if (request_activity(req)->has_deadline)
 		timeouts_end(req);
+	if (request_activity(req)->has_quota)
+		recount_end(req);
 	tid = req->task_tid;
 	if (!store_fetch_again(&task_table, req->task, &row, &tid))
 		elog(ERROR, "task " INT64_FORMAT " is gone", req->task);

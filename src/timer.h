@@ -26,6 +26,9 @@ extern void timer_add(const char *kind, int64 request, int64 task, const char *n
 					  TimestampTz due_at, Jsonb *data);
 extern void timers_drop(int64 request, int64 task, const char *kind);
 
+/* timer_run.c */
+extern bool timer_run_one(int64 id, int64 request, bool if_due);
+
 /*
  * A kind: run is called in a subtransaction of its own, with the timer's row
  * locked and, where it has a request, the request locked, too; it loads that

@@ -21,6 +21,7 @@
 
 #include "campaign.h"
 #include "idflow.h"
+#include "recount.h"
 #include "retention.h"
 #include "schedule.h"
 #include "subxact.h"
@@ -43,6 +44,7 @@ static const struct
 	{TIMER_RETENTION, retention_run},
 	{TIMER_ERASURE, erasure_run},
 	{TIMER_TIMEOUT, timeout_run},
+	{TIMER_RECOUNT, recount_run},
 };
 
 static StorePlan select_due = {
@@ -57,8 +59,8 @@ static StorePlan select_due = {
 static StorePlan lock_timer = {
 	"SELECT id, kind, request, task, name, due_at, data, attempts FROM idflow.timer"
 	" WHERE id OPERATOR(pg_catalog.=) $1 AND set_aside_at IS NULL"
-	" AND due_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp() FOR UPDATE SKIP LOCKED",
-	1, {INT8OID}
+	" AND (due_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp() OR NOT $2) FOR UPDATE SKIP LOCKED",
+	2, {INT8OID, BOOLOID}
 };
 
 static StorePlan end_timer = {
@@ -90,12 +92,12 @@ on_row(StorePlan *plan, int64 id, Datum second, Datum third)
 	return store_finds(plan, values, false);
 }
 
-/* Lock a timer that is due and that nobody else is at; NULL if it isn't to be had. */
+/* Lock a timer that is due, or any, and that nobody else is at; NULL if it isn't to be had. */
 static Timer *
-take(int64 id, int64 request)
+take(int64 id, int64 request, bool if_due)
 {
 	MemoryContext cxt = CurrentMemoryContext;
-	Datum		values[1] = {Int64GetDatum(id)};
+	Datum		values[2] = {Int64GetDatum(id), BoolGetDatum(if_due)};
 	UserSwitch	save;
 	Timer	   *timer = NULL;
 
@@ -204,9 +206,12 @@ find_due(int max, const Due *last, int *n)
 	return due;
 }
 
-/* Run a timer, unless somebody else is at it; returns whether it was run. */
-static bool
-run_one(Due *due)
+/*
+ * timer_run_one: run a timer, one that is not due as well unless if_due, but
+ * not if somebody else is at it; returns whether it was run.
+ */
+bool
+timer_run_one(int64 id, int64 request, bool if_due)
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	Timer	   *volatile timer = NULL;
@@ -215,7 +220,7 @@ run_one(Due *due)
 	subxact_begin(&sub);
 	PG_TRY();
 	{
-		timer = take(due->id, due->request);
+		timer = take(id, request, if_due);
 		if (timer)
 			attempt(timer);
 		subxact_commit(&sub);
@@ -255,7 +260,7 @@ idflow_run_timers(PG_FUNCTION_ARGS)
 		{
 			CHECK_FOR_INTERRUPTS();
 			MemoryContextSwitchTo(each);
-			if (run_one(&due[i]))
+			if (timer_run_one(due[i].id, due[i].request, true))
 				count++;
 			MemoryContextSwitchTo(cxt);
 			MemoryContextReset(each);

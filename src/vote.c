@@ -23,6 +23,7 @@
 #include "access.h"
 #include "deputy.h"
 #include "heapstore.h"
+#include "recount.h"
 #include "separation.h"
 #include "task.h"
 #include "vote.h"
@@ -72,11 +73,10 @@ static StorePlan select_has_quota = {
 };
 
 /* a vote that doesn't end the task lets others claim it */
-static StorePlan update_task = {
-	"UPDATE idflow.task SET claimed_by = NULL, claimed_at = NULL, claimed_binding = NULL,"
-	" quota = pg_catalog.jsonb_set(quota, '{needed}', pg_catalog.to_jsonb($2))"
-	" WHERE id OPERATOR(pg_catalog.=) $1",
-	2, {INT8OID, INT4OID}
+static StorePlan unclaim_task = {
+	"UPDATE idflow.task SET claimed_by = NULL, claimed_at = NULL, claimed_binding = NULL"
+	" WHERE id OPERATOR(pg_catalog.=) $1 AND claimed_by IS NOT NULL",
+	1, {INT8OID}
 };
 
 /* A number of votes that is written as such. */
@@ -407,35 +407,6 @@ vote_is_open(Request *req)
 	return store_finds(&select_has_quota, values, false);
 }
 
-/*
- * vote_given: those who have voted on the open task, themselves or by a deputy,
- * where it takes several votes; NIL where it doesn't.
- */
-List *
-vote_given(Request *req)
-{
-	MemoryContext cxt = CurrentMemoryContext;
-	Datum		values[2] = {Int64GetDatum(req->id), Int64GetDatum(req->task)};
-	UserSwitch	save;
-	List	   *names = NIL;
-	int			n;
-
-	if (!request_activity(req)->has_quota)
-		return NIL;
-	store_begin(&save);
-	n = store_exec(&select_votes, values, NULL, false);
-	for (int i = 0; i < n; i++)
-	{
-		char	   *name = spi_text(SPI_tuptable->vals[i], 1);
-		MemoryContext spicxt = MemoryContextSwitchTo(cxt);
-
-		names = lappend(names, pstrdup(name));
-		MemoryContextSwitchTo(spicxt);
-	}
-	store_end(&save);
-	return names;
-}
-
 /* Is there nobody who could bring a task to its end, or are they too few? */
 static bool
 nobody(Request *req, Activity *activity)
@@ -485,46 +456,50 @@ no_actor_skips(Request *req, Activity *activity)
 	return true;
 }
 
+/* Keep how many approvals a task takes by now. */
+static void
+store_needed(Request *req, int needed)
+{
+	static StorePlan plan = {
+		"UPDATE idflow.task SET quota = pg_catalog.jsonb_set(quota, '{needed}', pg_catalog.to_jsonb($2))"
+		" WHERE id OPERATOR(pg_catalog.=) $1"
+		" AND (quota OPERATOR(pg_catalog.->>) 'needed')::pg_catalog.int4 OPERATOR(pg_catalog.<>) $2",
+		2, {INT8OID, INT4OID}
+	};
+	Datum		values[2] = {Int64GetDatum(req->task), Int32GetDatum(needed)};
+
+	(void) store_finds(&plan, values, false);
+}
+
 /* Write down who votes what. */
 static void
-store_vote(Request *req, Vote *vote, int needed)
+store_vote(Request *req, Vote *vote)
 {
-	Datum		values[2] = {Int64GetDatum(req->task), Int32GetDatum(needed)};
+	Datum		values[1] = {Int64GetDatum(req->task)};
 	UserSwitch	save;
 
 	task_store_vote(req, vote);
 	store_begin(&save);
-	store_exec(&update_task, values, NULL, false);
+	store_exec(&unclaim_task, values, NULL, false);
 	store_end(&save);
+	recount_set(req);
 }
 
 /*
- * vote_cast: somebody who may decide the open task votes.  Returns the verb by
- * which the task ends, Approve or Decline, with the vote for task_close() to
- * store; NULL if it goes on, with the vote stored.  Errors if he or the one in
- * whose place he votes has voted, or is not among those whose vote counts.
+ * The votes that there are on the open task: whose they are, the verbs, and
+ * those who voted as admins.  who, if given, is about to vote in the place of
+ * whose: an error if one of the two has.
  */
-const char *
-vote_cast(Request *req, Vote *vote)
+static void
+read_votes(Request *req, const char *who, const char *whose,
+		   List **names, List **verbs, List **admins)
 {
 	MemoryContext cxt = CurrentMemoryContext;
-	Activity   *activity = request_activity(req);
-	const char *whose = vote->on_behalf_of ? vote->on_behalf_of : vote->principal;
-	const char *declines = element_value(activity->element, "Declines");
-	bool		declining = strcmp(vote->vote, "Decline") == 0;
-	List	   *admins = NIL;
-	List	   *names = NIL;
-	List	   *verbs = NIL;
 	Datum		values[2] = {Int64GetDatum(req->id), Int64GetDatum(req->task)};
 	UserSwitch	save;
-	Ballot	   *ballot;
-	Voter	   *voter;
-	int			people = 0;
-	int			against = 0;
 	int			n;
-	ListCell   *lc;
-	ListCell   *lv;
 
+	*names = *verbs = *admins = NIL;
 	store_begin(&save);
 	n = store_exec(&select_votes, values, NULL, false);
 	for (int i = 0; i < n; i++)
@@ -536,38 +511,54 @@ vote_cast(Request *req, Vote *vote)
 		char	   *via = spi_text(row, 4);
 		MemoryContext spicxt;
 
-		if (strcmp(name, whose) == 0 || strcmp(principal, vote->principal) == 0)
+		if (who && (strcmp(name, whose) == 0 || strcmp(principal, who) == 0))
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("\"%s\" has voted on task " INT64_FORMAT " already",
-							strcmp(name, whose) == 0 ? whose : vote->principal, req->task),
+							strcmp(name, whose) == 0 ? whose : who, req->task),
 					 errhint("A vote stands until the draft is edited.")));
 		spicxt = MemoryContextSwitchTo(cxt);
-		names = lappend(names, pstrdup(name));
-		verbs = lappend(verbs, pstrdup(verb));
+		*names = lappend(*names, pstrdup(name));
+		*verbs = lappend(*verbs, pstrdup(verb));
 		if (strcmp(via, "idflow_admin") == 0)
-			admins = lappend(admins, pstrdup(name));
+			*admins = lappend(*admins, pstrdup(name));
 		MemoryContextSwitchTo(spicxt);
 	}
 	store_end(&save);
-	if (strcmp(vote->via, "idflow_admin") == 0)
-		admins = lappend(admins, unconstify(char *, whose));
+}
 
-	ballot = ballot_make(req, activity, false, admins);
-	voter = find_voter(ballot, whose);
-	if (voter == NULL || voter->now == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("the vote of \"%s\" does not count for task " INT64_FORMAT, whose, req->task),
-				 errdetail("It counts those who were asked when it opened, without the ones whom four eyes or separation of duties keep out."),
-				 errhint("idflow.add_candidate() adds somebody.")));
-	voter->vote = declining ? -1 : 1;
+/*
+ * vote_given: those who have voted on the open task, themselves or by a deputy,
+ * where it takes several votes; NIL where it doesn't.
+ */
+List *
+vote_given(Request *req)
+{
+	List	   *names = NIL;
+	List	   *verbs;
+	List	   *admins;
+
+	if (request_activity(req)->has_quota)
+		read_votes(req, NULL, NULL, &names, &verbs, &admins);
+	return names;
+}
+
+/* What votes come to: the verb by which the task ends, NULL if it goes on. */
+static const char *
+outcome(Ballot *ballot, List *names, List *verbs)
+{
+	const char *declines = element_value(ballot->activity->element, "Declines");
+	int			people = 0;
+	int			against = 0;
+	ListCell   *lc;
+	ListCell   *lv;
+
 	forboth(lc, names, lv, verbs)
 	{
-		Voter	   *other = find_voter(ballot, lfirst(lc));
+		Voter	   *voter = find_voter(ballot, lfirst(lc));
 
-		if (other)
-			other->vote = strcmp(lfirst(lv), "Decline") == 0 ? -1 : 1;
+		if (voter)
+			voter->vote = strcmp(lfirst(lv), "Decline") == 0 ? -1 : 1;
 	}
 	for (int i = 0; i < ballot->nvoters; i++)
 	{
@@ -588,6 +579,68 @@ vote_cast(Request *req, Vote *vote)
 	if (against >= quota_number(declines ? declines : "1", people) ||
 		(approvals_by(ballot, 0) < ballot->total && approvals_by(ballot, -1) == ballot->total))
 		return "Decline";
-	store_vote(req, vote, ballot->total);
 	return NULL;
+}
+
+/*
+ * vote_cast: somebody who may decide the open task votes.  Returns the verb by
+ * which the task ends, Approve or Decline, with the vote for task_close() to
+ * store; NULL if it goes on, with the vote stored.  Errors if he or the one in
+ * whose place he votes has voted, or is not among those whose vote counts.
+ */
+const char *
+vote_cast(Request *req, Vote *vote)
+{
+	const char *whose = vote->on_behalf_of ? vote->on_behalf_of : vote->principal;
+	List	   *names;
+	List	   *verbs;
+	List	   *admins;
+	Ballot	   *ballot;
+	Voter	   *voter;
+	const char *verb;
+
+	read_votes(req, vote->principal, whose, &names, &verbs, &admins);
+	if (strcmp(vote->via, "idflow_admin") == 0)
+		admins = lappend(admins, unconstify(char *, whose));
+
+	ballot = ballot_make(req, request_activity(req), false, admins);
+	voter = find_voter(ballot, whose);
+	if (voter == NULL || voter->now == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("the vote of \"%s\" does not count for task " INT64_FORMAT, whose, req->task),
+				 errdetail("It counts those who were asked when it opened, without the ones whom four eyes or separation of duties keep out."),
+				 errhint("idflow.add_candidate() adds somebody.")));
+	verb = outcome(ballot, lappend(names, unconstify(char *, whose)),
+				   lappend(verbs, unconstify(char *, vote->vote)));
+	if (verb == NULL)
+	{
+		store_vote(req, vote);
+		store_needed(req, ballot->total);
+	}
+	return verb;
+}
+
+/*
+ * vote_count: what the votes that there are come to by now, since people may
+ * have lost the right to vote: the verb by which the open task ends, or NULL.
+ */
+const char *
+vote_count(Request *req)
+{
+	List	   *names;
+	List	   *verbs;
+	List	   *admins;
+	Ballot	   *ballot;
+	const char *verb;
+
+	read_votes(req, NULL, NULL, &names, &verbs, &admins);
+	/* nothing is decided without anybody's vote */
+	if (names == NIL)
+		return NULL;
+	ballot = ballot_make(req, request_activity(req), false, admins);
+	verb = outcome(ballot, names, verbs);
+	if (verb == NULL)
+		store_needed(req, ballot->total);
+	return verb;
 }

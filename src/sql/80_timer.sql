@@ -20,7 +20,7 @@ CREATE INDEX timer_due ON idflow.timer (due_at, id) WHERE set_aside_at IS NULL;
 CREATE INDEX timer_request ON idflow.timer (request) WHERE request IS NOT NULL;
 COMMENT ON TABLE idflow.timer IS
 'What is to happen at a time, done by idflow.run_due(). What fails again and again is set aside, with its error.';
-COMMENT ON COLUMN idflow.timer.kind IS 'effective: apply the request; expiry: reverse it; start: look for rows whose date starts a request of the workflow name; campaign: end the one in data, or start the next one; timeout: the Timeout of that number of the task''s activity, infinity while the task is refined; retention: blank what a request said; erasure: go on with that of idflow.erasure whose number is in name.';
+COMMENT ON COLUMN idflow.timer.kind IS 'effective: apply the request; expiry: reverse it; start: look for rows whose date starts a request of the workflow name; campaign: end the one in data, or start the next one; timeout: the Timeout of that number of the task''s activity, infinity while the task is refined; recount: count the task''s votes again; retention: blank what a request said; erasure: go on with that of idflow.erasure whose number is in name.';
 COMMENT ON COLUMN idflow.timer.attempts IS 'Tries that have failed since it was last done.';
 
 ALTER TABLE idflow.timer ENABLE ROW LEVEL SECURITY;
@@ -35,3 +35,26 @@ LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'idflow_run_tim
 REVOKE EXECUTE ON FUNCTION idflow.run_timers(int) FROM PUBLIC;
 COMMENT ON FUNCTION idflow.run_timers(int) IS
 'Part of idflow.run_due(): runs at most so many of the timers that are due; returns how many it ran.';
+
+-- ------------------------------------------- who holds a profile no longer
+
+CREATE FUNCTION idflow.recount(profiles text[]) RETURNS void
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'idflow_recount';
+REVOKE EXECUTE ON FUNCTION idflow.recount(text[]) FROM PUBLIC;
+COMMENT ON FUNCTION idflow.recount(text[]) IS
+'Counts the votes of the open tasks again that ask these profiles. Part of a trigger of idflow.profile_member.';
+
+CREATE FUNCTION idflow.recount_former() RETURNS trigger
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM idflow.recount(f.profiles) FROM (SELECT array_agg(DISTINCT m.profile) FROM former m) f (profiles);
+	RETURN NULL;
+END $$;
+REVOKE EXECUTE ON FUNCTION idflow.recount_former() FROM PUBLIC;
+COMMENT ON FUNCTION idflow.recount_former() IS 'Whoever loses a profile may have been the last whose vote was missing.';
+
+CREATE TRIGGER recount_deleted AFTER DELETE ON idflow.profile_member
+	REFERENCING OLD TABLE AS former FOR EACH STATEMENT EXECUTE FUNCTION idflow.recount_former();
+CREATE TRIGGER recount_updated AFTER UPDATE ON idflow.profile_member
+	REFERENCING OLD TABLE AS former FOR EACH STATEMENT EXECUTE FUNCTION idflow.recount_former();
