@@ -213,6 +213,10 @@ SELECT idflow.save(task, '{"expires_at": "2098-01-01"}') FROM idflow.inbox WHERE
 SELECT idflow.save(task, '{"request.expires_at": "2097-01-01"}') FROM idflow.inbox WHERE request = :b1;
 SELECT expires_at FROM idflow.request WHERE id = :b1;
 SELECT new_row FROM idflow.change WHERE request = :b1;
+\set VERBOSITY terse
+SELECT idflow.save(task, '{"request.expires_at": "2000-01-01 00:00+00"}') FROM idflow.inbox WHERE request = :b1;
+SELECT idflow.save(task, '{"request.expires_at": "-infinity"}') FROM idflow.inbox WHERE request = :b1;
+\set VERBOSITY default
 SELECT idflow.decline(task) FROM idflow.inbox WHERE request = :b1;
 -- what has expired before it is approved is not written
 \c - :me

@@ -172,6 +172,19 @@ RESET idflow.effective_at;
 SELECT idflow.begin_request(effective_at => 'infinity');
 SELECT idflow.begin_request(effective_at => '-infinity') IS NOT NULL AS at_once;
 SELECT idflow.withdraw(idflow.last_request());
+-- the moment from which PostgreSQL counts is a date like any other
+SELECT idflow.begin_request(effective_at => '2000-01-01 00:00+00') AS zero \gset
+SELECT effective_at AT TIME ZONE 'UTC' AS utc, expires_at FROM idflow.request WHERE id = :zero;
+SELECT idflow.withdraw(:zero);
+\set VERBOSITY terse
+SELECT idflow.begin_request(expires_at => '2000-01-01 00:00+00');
+SELECT idflow.begin_request(expires_at => '-infinity');
+SET idflow.expires_at = '2000-01-01 00:00+00';
+UPDATE sc.person SET note = 'x' WHERE id = 1;
+RESET idflow.expires_at;
+SELECT idflow.begin_request(expires_at => 'infinity') IS NOT NULL AS never;
+SELECT idflow.withdraw(idflow.last_request());
+\set VERBOSITY default
 \c - :me
 SELECT name FROM idflow.deploy($$<Workflow Identifier="Text" DisplayName_L1="T" EffectiveDate="SQL:new.note">
   <Activity Identifier="Review" DisplayName_L1="Review" Template="Review"><Actor Principal="sc_boss"/></Activity>

@@ -441,7 +441,7 @@ idflow_save(PG_FUNCTION_ARGS)
 	next_revision(req);
 	event->data = json_from_text(psprintf("{\"revision\": %d, \"digests\": %s%s}", req->revision,
 										  image_digests(req),
-										  !dated ? "" : req->expires_at == 0 ? ", \"expires_at\": null" :
+										  !dated ? "" : req->expires_at == NO_DATE ? ", \"expires_at\": null" :
 										  psprintf(", \"expires_at\": \"%s\"", date_text(req->expires_at))));
 	return request_done(req);
 }

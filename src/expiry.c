@@ -21,7 +21,7 @@
 void
 expiry_set(Request *req)
 {
-	if (req->expires_at)
+	if (req->expires_at != NO_DATE)
 		timer_add(TIMER_EXPIRY, req->id, 0, NULL, req->expires_at, NULL);
 }
 
@@ -101,7 +101,7 @@ expiry_run(Timer *timer)
 	Request    *reverse;
 	List	   *moot;
 
-	if (req == NULL || !req->persisted || req->expires_at == 0)
+	if (req == NULL || !req->persisted || req->expires_at == NO_DATE)
 		return 0;
 	if (req->expires_at > GetCurrentTimestamp())
 		return req->expires_at;

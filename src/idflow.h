@@ -392,6 +392,9 @@ typedef struct Place
 	int			position;
 } Place;
 
+/* A date of a request that is not set.  Zero is one: 2000-01-01 00:00 UTC. */
+#define NO_DATE		DT_NOBEGIN
+
 /* A request in memory: read, advanced, and written back once. */
 typedef struct Request
 {
@@ -429,10 +432,10 @@ typedef struct Request
 	int64		role_binding;
 	int64		apply_as_of;	/* version whose ApplyAs that is; 0: the
 								 * requester's own role */
-	TimestampTz effective_at;	/* it is not written before; 0: at once */
-	TimestampTz expires_at;		/* it is reversed then; 0: never */
+	TimestampTz effective_at;	/* it is not written before; NO_DATE: at once */
+	TimestampTz expires_at;		/* it is reversed then; NO_DATE: never */
 	TimestampTz effective_asked;	/* what was asked for, whatever workflows */
-	TimestampTz expires_asked;	/* say; 0: nothing */
+	TimestampTz expires_asked;	/* say; NO_DATE: nothing */
 	bool		dated;			/* its dates stand; see schedule.c */
 	bool		reverses;		/* made by reverse.c just now */
 	ItemPointerData tid;		/* where its row is */

@@ -105,7 +105,7 @@ idflow_override(PG_FUNCTION_ARGS)
 		if (strcmp(req->state, "scheduled") == 0)
 		{
 			timers_drop(req->id, 0, TIMER_EFFECTIVE);
-			req->effective_at = 0;
+			req->effective_at = NO_DATE;
 			req->dated = true;
 		}
 		engine_apply_again(req);

@@ -172,6 +172,8 @@ request_create(const char *actor)
 	simulation_request_made(req->id);
 	req->state = "draft";
 	req->requester = pstrdup(actor);
+	req->effective_at = req->effective_asked = NO_DATE;
+	req->expires_at = req->expires_asked = NO_DATE;
 	/* what an apply sets off is the requester's, as it was when he asked */
 	if (applying && strcmp(applying->requester, actor) == 0)
 	{
@@ -216,6 +218,12 @@ row_text_value(StoreRow *row, AttrNumber column)
 #define ROW_INT64(row, column) DatumGetInt64((row)->values[(column) - 1])
 #define ROW_INT32(row, column) DatumGetInt32((row)->values[(column) - 1])
 
+static TimestampTz
+row_date(StoreRow *row, AttrNumber column)
+{
+	return row->nulls[column - 1] ? NO_DATE : DatumGetTimestampTz(row->values[column - 1]);
+}
+
 static Request *
 request_from_row(StoreRow *row, ItemPointer tid)
 {
@@ -250,10 +258,10 @@ request_from_row(StoreRow *row, ItemPointer tid)
 		req->reviewed = places_list(row->values[REQ_REVIEWED - 1]);
 	if (!row->nulls[REQ_LEFT_AT - 1])
 		req->left_at = places_list(row->values[REQ_LEFT_AT - 1]);
-	req->effective_at = ROW_INT64(row, REQ_EFFECTIVE_AT);
-	req->expires_at = ROW_INT64(row, REQ_EXPIRES_AT);
-	req->effective_asked = ROW_INT64(row, REQ_EFFECTIVE_ASKED);
-	req->expires_asked = ROW_INT64(row, REQ_EXPIRES_ASKED);
+	req->effective_at = row_date(row, REQ_EFFECTIVE_AT);
+	req->expires_at = row_date(row, REQ_EXPIRES_AT);
+	req->effective_asked = row_date(row, REQ_EFFECTIVE_ASKED);
+	req->expires_asked = row_date(row, REQ_EXPIRES_ASKED);
 	req->dated = DatumGetBool(row->values[REQ_DATED - 1]);
 	req->apply_as_of = ROW_INT64(row, REQ_APPLY_AS_OF);
 	req->requester_binding = ROW_INT64(row, REQ_REQUESTER_BINDING);
@@ -416,7 +424,7 @@ request_close(Request *req, const char *state)
 	req->state = intern_state(req->persisted ? "committed" : state);
 	req->closed_at = GetCurrentTimestamp();
 	req->keys_free = req->nchanges > 0;
-	if (req->effective_at)
+	if (req->effective_at != NO_DATE)
 		timers_drop(req->id, 0, TIMER_EFFECTIVE);
 	retention_set(req);
 }
@@ -499,7 +507,7 @@ mark_waiting(Request *req)
 static void
 set_date(StoreRow *row, AttrNumber column, TimestampTz date)
 {
-	if (date)
+	if (date != NO_DATE)
 		row_set(row, column, TimestampTzGetDatum(date));
 }
 

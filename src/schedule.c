@@ -47,7 +47,7 @@ static TimestampTz
 date_from_text(const char *text, const char *what)
 {
 	MemoryContext cxt = CurrentMemoryContext;
-	volatile TimestampTz result = 0;
+	volatile TimestampTz result = NO_DATE;
 
 	PG_TRY();
 	{
@@ -75,7 +75,7 @@ date_from_text(const char *text, const char *what)
 	return result;
 }
 
-/* A date of effect as a request keeps it: 0 for what is always past. */
+/* A date of effect as a request keeps it: NO_DATE for what is always past. */
 static TimestampTz
 effective_date(TimestampTz date, const char *what)
 {
@@ -84,22 +84,27 @@ effective_date(TimestampTz date, const char *what)
 				(errcode(ERRCODE_WF_DATE),
 				 errmsg("%s must not be infinity", what),
 				 errdetail("The request would never be applied.")));
-	return TIMESTAMP_IS_NOBEGIN(date) ? 0 : date;
+	return TIMESTAMP_IS_NOBEGIN(date) ? NO_DATE : date;
 }
 
-/* An end as a request keeps it: 0 for never. */
+/* An end as a request keeps it: NO_DATE for never. */
 static TimestampTz
-expiry_date(TimestampTz date)
+expiry_date(TimestampTz date, const char *what)
 {
-	return TIMESTAMP_IS_NOEND(date) ? 0 : date;
+	if (TIMESTAMP_IS_NOBEGIN(date))
+		ereport(ERROR,
+				(errcode(ERRCODE_WF_DATE),
+				 errmsg("%s must not be -infinity", what),
+				 errdetail("The request would have expired before it is written.")));
+	return TIMESTAMP_IS_NOEND(date) ? NO_DATE : date;
 }
 
 static void
 narrow(Request *req, TimestampTz effective, TimestampTz expires)
 {
-	if (effective && (req->effective_at == 0 || effective > req->effective_at))
+	if (effective != NO_DATE && (req->effective_at == NO_DATE || effective > req->effective_at))
 		req->effective_at = effective;
-	if (expires && (req->expires_at == 0 || expires < req->expires_at))
+	if (expires != NO_DATE && (req->expires_at == NO_DATE || expires < req->expires_at))
 		req->expires_at = expires;
 }
 
@@ -109,7 +114,7 @@ check_order(Request *req)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	if (req->expires_at == 0)
+	if (req->expires_at == NO_DATE)
 		return;
 	if (req->expires_at <= now)
 		ereport(ERROR,
@@ -126,15 +131,15 @@ check_order(Request *req)
 }
 
 /*
- * schedule_ask: the dates that somebody asks for; 0: nothing new.
+ * schedule_ask: the dates that somebody asks for; NULL: nothing new.
  */
 void
-schedule_ask(Request *req, TimestampTz effective_at, TimestampTz expires_at)
+schedule_ask(Request *req, const TimestampTz *effective_at, const TimestampTz *expires_at)
 {
 	if (effective_at)
-		req->effective_asked = effective_date(effective_at, "effective_at");
+		req->effective_asked = effective_date(*effective_at, "effective_at");
 	if (expires_at)
-		req->expires_asked = expiry_date(expires_at);
+		req->expires_asked = expiry_date(*expires_at, EXPIRES_AT);
 	req->effective_at = req->effective_asked;
 	req->expires_at = req->expires_asked;
 	check_order(req);
@@ -148,29 +153,30 @@ void
 schedule_by_settings(Request *req)
 {
 	int			depth;
-	TimestampTz effective_at = 0;
-	TimestampTz expires_at = 0;
+	TimestampTz effective_at;
+	TimestampTz expires_at;
+	bool		effective = setting_effective_at && setting_effective_at[0];
+	bool		expires = setting_expires_at && setting_expires_at[0];
 
 	if (applying_request() != 0 || invoking_request(&depth) != 0)
 		return;
-	if (setting_effective_at && setting_effective_at[0])
+	if (effective)
 		effective_at = date_from_text(setting_effective_at, "setting \"idflow.effective_at\"");
-	if (setting_expires_at && setting_expires_at[0])
+	if (expires)
 		expires_at = date_from_text(setting_expires_at, "setting \"idflow.expires_at\"");
-	if (effective_at || expires_at)
-		schedule_ask(req, effective_at, expires_at);
+	if (effective || expires)
+		schedule_ask(req, effective ? &effective_at : NULL, expires ? &expires_at : NULL);
 }
 
 /*
  * What an attribute of a workflow says of a change.  A date without a time
  * zone is meant in that of the requester, as the draft remembers it, whoever's
- * decision brings the request here.
+ * decision brings the request here.  Returns false if it says none.
  */
-static TimestampTz
-change_date(Request *req, Change *change, const char *attribute)
+static bool
+change_date(Request *req, Change *change, const char *attribute, TimestampTz *date)
 {
 	int			nest = NewGUCNestLevel();
-	TimestampTz result = 0;
 	char	   *text;
 
 	for (int i = 0; i + 1 < list_length(change->context); i += 2)
@@ -180,10 +186,10 @@ change_date(Request *req, Change *change, const char *attribute)
 	text = expression_text(element_value(req->workflow->element, attribute), req->workflow, req,
 						   change, attribute);
 	if (text)
-		result = date_from_text(text, psprintf("%s of workflow \"%s\"", attribute,
-											   req->workflow->name));
+		*date = date_from_text(text, psprintf("%s of workflow \"%s\"", attribute,
+											  req->workflow->name));
 	AtEOXact_GUC(false, nest);
-	return result;
+	return text != NULL;
 }
 
 /* Ask a workflow for the dates of those changes that it has a say in. */
@@ -203,11 +209,12 @@ ask_workflow(Request *req, Workflow *wf)
 	while ((change = changes_next(&scan)) != NULL)
 	{
 		MemoryContext oldcxt = MemoryContextSwitchTo(scan.memory);
+		TimestampTz date;
 
-		if (effective)
-			narrow(req, effective_date(change_date(req, change, "EffectiveDate"), "EffectiveDate"), 0);
-		if (expires)
-			narrow(req, 0, expiry_date(change_date(req, change, "ExpiryDate")));
+		if (effective && change_date(req, change, "EffectiveDate", &date))
+			narrow(req, effective_date(date, "EffectiveDate"), NO_DATE);
+		if (expires && change_date(req, change, "ExpiryDate", &date))
+			narrow(req, NO_DATE, expiry_date(date, "ExpiryDate"));
 		MemoryContextSwitchTo(oldcxt);
 	}
 	changes_end(&scan);
@@ -267,7 +274,7 @@ schedule_wait(Request *req, char **held_by, Change **held_change)
 		schedule_again(req);
 	else
 		check_order(req);
-	if (req->effective_at == 0 || req->effective_at <= GetCurrentTimestamp())
+	if (req->effective_at == NO_DATE || req->effective_at <= GetCurrentTimestamp())
 	{
 		req->dated = true;
 		return false;
@@ -319,7 +326,7 @@ schedule_save(Request *req, Jsonb *edits, const char *actor, bool *narrowed)
 	const char *key = "request." EXPIRES_AT;
 	JsonbValue	v;
 	JsonbValue *value = getKeyJsonValueFromContainer(&edits->root, key, strlen(key), &v);
-	TimestampTz expires = 0;
+	TimestampTz expires = NO_DATE;
 	TimestampTz before = req->expires_at;
 
 	*narrowed = false;
@@ -331,12 +338,12 @@ schedule_save(Request *req, Jsonb *edits, const char *actor, bool *narrowed)
 			return edits;
 	}
 	if (value->type == jbvString)
-		expires = expiry_date(date_from_text(pnstrdup(value->val.string.val, value->val.string.len), key));
+		expires = expiry_date(date_from_text(pnstrdup(value->val.string.val, value->val.string.len), key), key);
 	else if (value->type != jbvNull)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"%s\" must be a timestamp or null", key)));
-	if (!request_is_of(req, actor) && before != 0 && (expires == 0 || expires > before))
+	if (!request_is_of(req, actor) && before != NO_DATE && (expires == NO_DATE || expires > before))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("\"%s\" may not put off the end of request " INT64_FORMAT, actor, req->id),

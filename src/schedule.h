@@ -10,7 +10,7 @@
 #define TIMER_START		"start"
 
 /* schedule.c */
-extern void schedule_ask(Request *req, TimestampTz effective_at, TimestampTz expires_at);
+extern void schedule_ask(Request *req, const TimestampTz *effective_at, const TimestampTz *expires_at);
 extern void schedule_by_settings(Request *req);
 extern void schedule_enter(Request *req);
 extern void schedule_again(Request *req);

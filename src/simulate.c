@@ -209,7 +209,7 @@ advance(void *arg)
 	{
 		/* the day has come */
 		req->dated = true;
-		req->effective_at = 0;
+		req->effective_at = NO_DATE;
 		engine_apply_again(req);
 	}
 	request_write(req);

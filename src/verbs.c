@@ -149,14 +149,15 @@ idflow_begin_request(PG_FUNCTION_ARGS)
 {
 	const char *actor = actor_name();
 	Request    *req;
+	TimestampTz effective_at = PG_ARGISNULL(1) ? NO_DATE : PG_GETARG_TIMESTAMPTZ(1);
+	TimestampTz expires_at = PG_ARGISNULL(2) ? NO_DATE : PG_GETARG_TIMESTAMPTZ(2);
 
 	PreventCommandDuringRecovery("idflow.begin_request()");
 	req = request_create(actor);
 	req->title = text_argument(fcinfo, 0);
 	req->acting = actor;
 	schedule_by_settings(req);
-	schedule_ask(req, PG_ARGISNULL(1) ? 0 : PG_GETARG_TIMESTAMPTZ(1),
-				 PG_ARGISNULL(2) ? 0 : PG_GETARG_TIMESTAMPTZ(2));
+	schedule_ask(req, PG_ARGISNULL(1) ? NULL : &effective_at, PG_ARGISNULL(2) ? NULL : &expires_at);
 	request_event(req, actor, "requester", "Begin", setting_comment);
 	request_write(req);
 	collect_into(req->id);
