@@ -68,6 +68,11 @@ SELECT pg_temp.go('dee', 'decline', 3), pg_temp.go('b1', 'approve', 3), pg_temp.
 -- a claim of one of them is no hindrance, be it not the first
 SELECT pg_temp.go('b2', 'claim', 4);
 SELECT * FROM pg_temp.seen(4);
+-- the number of a task tells others nothing
+SET idflow.actor = 'b1';
+SELECT idflow.claim_stands(4);
+SET idflow.actor = 'zed';
+SELECT idflow.claim_stands(4);
 SELECT pg_temp.go('dee', 'approve', 4), pg_temp.go('b2', 'approve', 4);
 SELECT principal, on_behalf_of, vote FROM idflow.vote WHERE task = 4 ORDER BY seq;
 

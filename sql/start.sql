@@ -32,7 +32,8 @@ CREATE VIEW public.starts AS SELECT s.key, s.due::date - current_date AS due, s.
 	FROM idflow.started s LEFT JOIN idflow.request r ON r.id = s.request ORDER BY s.due, s.key;
 -- the test's clock
 CREATE PROCEDURE public.hour() LANGUAGE sql AS $$
-	UPDATE idflow.timer SET due_at = now() - interval '1 minute' WHERE kind = 'start' $$;
+	UPDATE idflow.timer SET due_at = now() - interval '1 minute' WHERE kind = 'start';
+	UPDATE idflow.started SET at = at - interval '1 hour' $$;
 
 -- the deployer needs the privileges
 \c - st_rule
@@ -130,6 +131,10 @@ SELECT name FROM idflow.deploy($$<Workflow Identifier="Work" DisplayName_L1="W">
 SELECT idflow.run_due();
 SELECT id, due = current_date AS today, n FROM st.work ORDER BY id;
 SELECT key, error, attempts FROM public.starts WHERE request IS NULL AND key = '{2}';
+-- not before an hour has passed, however often rows are looked for
+UPDATE idflow.timer SET due_at = now() - interval '1 minute' WHERE kind = 'start' AND name = 'Work';
+SELECT idflow.run_due();
+SELECT key, attempts FROM public.starts WHERE request IS NULL AND key = '{2}';
 CALL public.hour();
 SELECT idflow.run_due();
 SELECT key, attempts FROM public.starts WHERE request IS NULL AND key = '{2}';

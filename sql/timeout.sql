@@ -95,6 +95,15 @@ SELECT count(*) AS timers FROM idflow.timer WHERE task = :t;
 SELECT tmo.ask(12, 'remind') AS t \gset
 SELECT idflow.withdraw((SELECT request FROM idflow.task WHERE id = :t));
 SELECT count(*) AS timers FROM idflow.timer WHERE task = :t;
+-- who stands in for one who is asked is told, not for one who is only told
+SELECT count(idflow.add_deputy(p, d, tstzrange('2001-01-01', NULL))) FROM (VALUES ('ada', 'dora'), ('bill', 'bea'), ('emil', 'dan')) v (p, d);
+SELECT tmo.ask(13, 'remind') AS t1, tmo.ask(14, 'remind_boss', 'bill') AS t2, tmo.ask(15, 'escalate') AS t3 \gset
+SELECT tmo.later(t) FROM unnest(ARRAY[:t1, :t2, :t3]) t;
+SELECT o.principal FROM tmo.told(:t1) o ORDER BY 1;
+SELECT o.principal FROM tmo.told(:t2) o ORDER BY 1;
+SELECT o.principal FROM tmo.told(:t3) o ORDER BY 1;
+SELECT count(idflow.drop_deputy(id)) FROM idflow.deputy;
+SELECT count(idflow.withdraw(request)) FROM idflow.task WHERE id IN (:t1, :t2, :t3);
 
 -- ------------------------------------------------------------------- escalation
 SELECT tmo.ask(20, 'escalate') AS t \gset

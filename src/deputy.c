@@ -500,7 +500,7 @@ Datum
 idflow_claim_stands(PG_FUNCTION_ARGS)
 {
 	static StorePlan plan = {
-		"SELECT t.claimed_by, r.workflow,"
+		"SELECT r.id, t.claimed_by, r.workflow,"
 		" ARRAY(SELECT c.place FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) t.id AND " KEY_IS_BOUND("c") ")"
 		" FROM idflow.task t, idflow.request r WHERE t.id OPERATOR(pg_catalog.=) $1"
 		" AND r.id OPERATOR(pg_catalog.=) t.request AND t.claimed_by IS NOT NULL"
@@ -510,6 +510,7 @@ idflow_claim_stands(PG_FUNCTION_ARGS)
 	MemoryContext cxt = CurrentMemoryContext;
 	Datum		values[1] = {PG_GETARG_DATUM(0)};
 	UserSwitch	save;
+	int64		request = 0;
 	char	   *claimant = NULL;
 	char	   *workflow = NULL;
 	List	   *places = NIL;
@@ -523,13 +524,15 @@ idflow_claim_stands(PG_FUNCTION_ARGS)
 		MemoryContext spicxt = MemoryContextSwitchTo(cxt);
 		bool		isnull;
 
-		claimant = spi_text(row, 1);
-		workflow = spi_text(row, 2);
-		places = text_array_list(spi_datum(row, 3, &isnull));
+		request = spi_int64(row, 1);
+		claimant = spi_text(row, 2);
+		workflow = spi_text(row, 3);
+		places = text_array_list(spi_datum(row, 4, &isnull));
 		MemoryContextSwitchTo(spicxt);
 	}
 	store_end(&save);
-	if (claimant == NULL)
+	/* the number of somebody else's task tells nothing */
+	if (claimant == NULL || viewer_of(request) == VIEWER_NONE)
 		PG_RETURN_BOOL(false);
 
 	/* a member of idflow_admin is not known by his name */

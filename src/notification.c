@@ -357,16 +357,17 @@ tell(Request *req, const char *principal, const char *aspect, int number, const 
 
 /*
  * notify_told: tell people, by their candidate keys, of a request, whatever
- * aspects say.  aspect is what sends it; texts may have a body for each
- * language: Message_L1 and so on.
+ * aspects say; where it asks them also those who stand in for them.  aspect is
+ * what sends it; texts may have a body for each language: Message_L1 and so on.
  */
 void
-notify_told(Request *req, List *keys, const char *aspect, const char *subject,
+notify_told(Request *req, List *keys, bool asked, const char *aspect, const char *subject,
 			const char *body, const DefinitionElement *texts)
 {
+	List	   *people = add_all(NIL, candidate_people(req, keys));
 	ListCell   *lc;
 
-	foreach(lc, add_all(NIL, candidate_people(req, keys)))
+	foreach(lc, asked ? list_concat(people, deputies_of(req, people)) : people)
 	{
 		const char *principal = lfirst(lc);
 		int			number = language_number(principal);

@@ -142,6 +142,7 @@ idflow_recount(PG_FUNCTION_ARGS)
 	}
 	store_end(&save);
 	foreach(lc, timers)
-		(void) timer_run_one(((int64 *) lfirst(lc))[0], ((int64 *) lfirst(lc))[1], false);
+		if (timer_run_one(((int64 *) lfirst(lc))[0], ((int64 *) lfirst(lc))[1], false) == TIMER_STOPS)
+			break;
 	PG_RETURN_VOID();
 }

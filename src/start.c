@@ -24,8 +24,8 @@
 #include "start.h"
 #include "subxact.h"
 
-/* So many requests at once; then the timer is due again. */
-#define STARTS_AT_ONCE		1000
+/* So many requests at once; then the timer is due again, in the next transaction of the worker. */
+#define STARTS_AT_ONCE		100
 
 /* A row that can't be started is tried again, but not for ever. */
 #define START_MAX_TRIES		5
@@ -33,51 +33,54 @@
 static StorePlan is_started = {
 	"SELECT FROM idflow.started WHERE workflow OPERATOR(pg_catalog.=) $1"
 	" AND target OPERATOR(pg_catalog.=) $2 AND key OPERATOR(pg_catalog.=) $3 AND due OPERATOR(pg_catalog.=) $4"
-	" AND (error IS NULL OR attempts OPERATOR(pg_catalog.>=) $5)",
-	5, {TEXTOID, REGCLASSOID, TEXTARRAYOID, TIMESTAMPTZOID, INT4OID}
+	" AND (error IS NULL OR attempts OPERATOR(pg_catalog.>=) $6"
+	"  OR at OPERATOR(pg_catalog.>) ($5 OPERATOR(pg_catalog.-) '1 hour'::pg_catalog.interval))",
+	6, {TEXTOID, REGCLASSOID, TEXTARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID}
 };
 
 static StorePlan insert_started = {
-	"INSERT INTO idflow.started AS s (workflow, target, key, due, request, error, attempts)"
-	" VALUES ($1, $2, $3, $4, $5, $6, CASE WHEN $6 IS NULL THEN 0 ELSE 1 END)"
+	"INSERT INTO idflow.started AS s (workflow, target, key, due, at, request, error, attempts)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, CASE WHEN $7 IS NULL THEN 0 ELSE 1 END)"
 	" ON CONFLICT (workflow, target, key, due) DO UPDATE SET request = excluded.request,"
 	" error = excluded.error, attempts = s.attempts OPERATOR(pg_catalog.+) excluded.attempts,"
-	" at = pg_catalog.clock_timestamp()",
-	6, {TEXTOID, REGCLASSOID, TEXTARRAYOID, TIMESTAMPTZOID, INT8OID, TEXTOID}
+	" at = excluded.at",
+	7, {TEXTOID, REGCLASSOID, TEXTARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, TEXTOID}
 };
 
-/* What identifies a start: the first four arguments. */
+/* What identifies a start, and when it is looked for: the first five arguments. */
 static void
-started_key(Workflow *wf, Relation rel, StartRow *row, Datum *values)
+started_key(Workflow *wf, Relation rel, StartRow *row, TimestampTz now, Datum *values)
 {
 	values[0] = CStringGetTextDatum(wf->name);
 	values[1] = ObjectIdGetDatum(RelationGetRelid(rel));
 	values[2] = text_array_datum(row->key);
 	values[3] = TimestampTzGetDatum(row->due);
+	values[4] = TimestampTzGetDatum(now);
 }
 
+/* Is a row done with, or one that failed not to be tried again yet? */
 static bool
-already_started(Workflow *wf, Relation rel, StartRow *row)
+already_started(Workflow *wf, Relation rel, StartRow *row, TimestampTz now)
 {
-	Datum		values[5];
+	Datum		values[6];
 
-	started_key(wf, rel, row, values);
-	values[4] = Int32GetDatum(START_MAX_TRIES);
+	started_key(wf, rel, row, now, values);
+	values[5] = Int32GetDatum(START_MAX_TRIES);
 	return store_finds(&is_started, values, false);
 }
 
 static void
-record(Workflow *wf, Relation rel, StartRow *row, int64 request, const char *error)
+record(Workflow *wf, Relation rel, StartRow *row, TimestampTz now, int64 request, const char *error)
 {
-	Datum		values[6];
-	char		nulls[7] = "      ";
+	Datum		values[7];
+	char		nulls[8] = "       ";
 	UserSwitch	save;
 
 	store_begin(&save);
-	started_key(wf, rel, row, values);
-	values[4] = Int64GetDatum(request);
-	nulls[4] = request ? ' ' : 'n';
-	values[5] = text_datum(error, &nulls[5]);
+	started_key(wf, rel, row, now, values);
+	values[5] = Int64GetDatum(request);
+	nulls[5] = request ? ' ' : 'n';
+	values[6] = text_datum(error, &nulls[6]);
 	store_exec(&insert_started, values, nulls, false);
 	store_end(&save);
 }
@@ -88,7 +91,7 @@ record(Workflow *wf, Relation rel, StartRow *row, int64 request, const char *err
  * opened.
  */
 static bool
-start_row(Workflow *wf, const DefinitionElement *start, Relation rel, StartRow *row)
+start_row(Workflow *wf, const DefinitionElement *start, Relation rel, StartRow *row, TimestampTz now)
 {
 	ErrorData  *volatile error = NULL;
 	volatile int64 request = 0;
@@ -100,7 +103,7 @@ start_row(Workflow *wf, const DefinitionElement *start, Relation rel, StartRow *
 	{
 		request = start_open(wf, start, rel, row, &applies);
 		if (applies)
-			record(wf, rel, row, request, NULL);
+			record(wf, rel, row, now, request, NULL);
 		subxact_commit(&sub);
 	}
 	PG_CATCH();
@@ -113,13 +116,13 @@ start_row(Workflow *wf, const DefinitionElement *start, Relation rel, StartRow *
 	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED || error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
 		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INSUFFICIENT_RESOURCES)
 		ReThrowError(error);
-	record(wf, rel, row, 0, error->message);
+	record(wf, rel, row, now, 0, error->message);
 	return false;
 }
 
 /* All rows that are due by one Start; at most so many.  Returns how many. */
 static int
-run_start(Workflow *wf, const DefinitionElement *start, Relation rel, Oid deployer, int max)
+run_start(Workflow *wf, const DefinitionElement *start, Relation rel, Oid deployer, TimestampTz now, int max)
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	MemoryContext each = AllocSetContextCreate(cxt, "idflow start", ALLOCSET_DEFAULT_SIZES);
@@ -141,8 +144,8 @@ run_start(Workflow *wf, const DefinitionElement *start, Relation rel, Oid deploy
 		foreach(lc, rows)
 		{
 			CHECK_FOR_INTERRUPTS();
-			if (count < max && !already_started(wf, rel, lfirst(lc)) &&
-				start_row(wf, start, rel, lfirst(lc)))
+			if (count < max && !already_started(wf, rel, lfirst(lc), now) &&
+				start_row(wf, start, rel, lfirst(lc), now))
 				count++;
 		}
 		MemoryContextSwitchTo(cxt);
@@ -176,7 +179,7 @@ start_run(Timer *timer)
 		Oid			deployer = deployer_role(wf);
 		TimestampTz due;
 
-		left -= run_start(wf, start, rel, deployer, left);
+		left -= run_start(wf, start, rel, deployer, now, left);
 		if (SPI_connect() != SPI_OK_CONNECT)
 			elog(ERROR, "SPI_connect failed");
 		due = start_next_due(start, rel, deployer);
@@ -185,6 +188,7 @@ start_run(Timer *timer)
 			next = Max(due, now + USECS_PER_SEC);
 		table_close(rel, NoLock);
 	}
+	timer->work = STARTS_AT_ONCE - left;
 	return left > 0 ? next : now;
 }
 

@@ -193,9 +193,9 @@ record(Request *req, const DefinitionElement *timeout, List *keys, bool instead)
 
 /* Tell people of a task that stays open. */
 static void
-tell(Request *req, Activity *activity, const DefinitionElement *timeout, List *keys)
+tell(Request *req, Activity *activity, const DefinitionElement *timeout, List *keys, bool asked)
 {
-	notify_told(req, keys, "Timeout",
+	notify_told(req, keys, asked, "Timeout",
 				psprintf("Request " INT64_FORMAT " waits: %s", req->id,
 						 req->title ? req->title : activity->display_name),
 				psprintf("%s has been waiting since task " INT64_FORMAT " was opened.",
@@ -246,6 +246,7 @@ timeout_run(Timer *timer)
 	List	   *timeouts;
 	List	   *keys;
 	const char *action;
+	bool		asked = true;
 	int			n = pg_strtoint32(timer->name);
 
 	if (req == NULL || req->task != timer->task)
@@ -280,11 +281,12 @@ timeout_run(Timer *timer)
 	}
 	else
 	{
-		if (keys == NIL)
+		asked = keys == NIL;
+		if (asked)
 			keys = task_asked_keys(req);
 		record(req, timeout, keys, false);
 	}
-	tell(req, activity, timeout, keys);
+	tell(req, activity, timeout, keys, asked);
 	request_write(req);
 	return due_again(activity, timeout, timer->due_at);
 }

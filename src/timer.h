@@ -19,6 +19,7 @@ typedef struct Timer
 	TimestampTz due_at;
 	Jsonb	   *data;
 	int			attempts;		/* that have failed so far */
+	int			work;			/* set by run: that so much was done, if more than one */
 } Timer;
 
 /* timer.c */
@@ -27,7 +28,10 @@ extern void timer_add(const char *kind, int64 request, int64 task, const char *n
 extern void timers_drop(int64 request, int64 task, const char *kind);
 
 /* timer_run.c */
-extern bool timer_run_one(int64 id, int64 request, bool if_due);
+extern int	timer_run_one(int64 id, int64 request, bool if_due);
+
+#define TIMER_LEFT_ALONE	0
+#define TIMER_STOPS			(-1)
 
 /*
  * A kind: run is called in a subtransaction of its own, with the timer's row

@@ -146,8 +146,23 @@ run(Timer *timer)
 	elog(ERROR, "unknown kind of timer: \"%s\"", timer->kind);
 }
 
-/* Run a timer that is locked, and note it if it fails. */
-static void
+/*
+ * Did the caller's statement take too long?  It is not cancelled once more, so
+ * that this can be noted: where it was not, the same timer would be tried anew
+ * each time, before all others, and nothing else would ever be done.
+ */
+static bool
+is_statement_timeout(ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_QUERY_CANCELED && error->message_id &&
+		strcmp(error->message_id, "canceling statement due to statement timeout") == 0;
+}
+
+/*
+ * Run a timer that is locked, and note it if it fails.  Returns false if
+ * nothing else is to be run.
+ */
+static bool
 attempt(Timer *timer)
 {
 	ErrorData  *volatile error = NULL;
@@ -165,12 +180,13 @@ attempt(Timer *timer)
 	}
 	PG_END_TRY();
 	if (error == NULL)
-		return;
-	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED || error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
-		error->sqlerrcode == ERRCODE_CRASH_SHUTDOWN)
+		return true;
+	if ((error->sqlerrcode == ERRCODE_QUERY_CANCELED && !is_statement_timeout(error)) ||
+		error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN || error->sqlerrcode == ERRCODE_CRASH_SHUTDOWN)
 		ReThrowError(error);
 	(void) on_row(&fail_timer, timer->id, CStringGetTextDatum(error->message),
 				  Int32GetDatum(MAX_ATTEMPTS));
+	return !is_statement_timeout(error);
 }
 
 /* A timer that is due, as it was found. */
@@ -208,21 +224,23 @@ find_due(int max, const Due *last, int *n)
 
 /*
  * timer_run_one: run a timer, one that is not due as well unless if_due, but
- * not if somebody else is at it; returns whether it was run.
+ * not if somebody else is at it.  Returns how much was done, TIMER_LEFT_ALONE,
+ * or TIMER_STOPS: the caller's time is up.
  */
-bool
+int
 timer_run_one(int64 id, int64 request, bool if_due)
 {
 	MemoryContext cxt = CurrentMemoryContext;
-	Timer	   *volatile timer = NULL;
+	volatile int result = TIMER_LEFT_ALONE;
 	SubXact		sub;
 
 	subxact_begin(&sub);
 	PG_TRY();
 	{
-		timer = take(id, request, if_due);
+		Timer	   *timer = take(id, request, if_due);
+
 		if (timer)
-			attempt(timer);
+			result = attempt(timer) ? Max(timer->work, 1) : TIMER_STOPS;
 		subxact_commit(&sub);
 	}
 	PG_CATCH();
@@ -231,13 +249,14 @@ timer_run_one(int64 id, int64 request, bool if_due)
 		subxact_rethrow(&sub);
 	}
 	PG_END_TRY();
-	return timer != NULL;
+	return result;
 }
 
 /*
  * idflow_run_timers: run at most so many of the timers that are due; returns
- * how many were.  Those that somebody else is at, or whose request is locked,
- * are left alone, and don't keep those behind them from running.
+ * how many were.  One that does much counts for as many.  Those that somebody
+ * else is at, or whose request is locked, are left alone, and don't keep those
+ * behind them from running.
  */
 Datum
 idflow_run_timers(PG_FUNCTION_ARGS)
@@ -247,21 +266,28 @@ idflow_run_timers(PG_FUNCTION_ARGS)
 	MemoryContext each = AllocSetContextCreate(cxt, "idflow timer", ALLOCSET_DEFAULT_SIZES);
 	Due			last = {0, 0, DT_NOBEGIN};
 	int			count = 0;
+	int			work = 0;
+	bool		stops = false;
 
-	while (count < max)
+	while (work < max && !stops)
 	{
 		int			n;
-		Due		   *due = find_due(max - count, &last, &n);
+		Due		   *due = find_due(max - work, &last, &n);
 
 		if (n == 0)
 			break;
 		last = due[n - 1];
-		for (int i = 0; i < n; i++)
+		for (int i = 0; i < n && work < max && !stops; i++)
 		{
+			int			done;
+
 			CHECK_FOR_INTERRUPTS();
 			MemoryContextSwitchTo(each);
-			if (timer_run_one(due[i].id, due[i].request, true))
+			done = timer_run_one(due[i].id, due[i].request, true);
+			stops = done == TIMER_STOPS;
+			if (done != TIMER_LEFT_ALONE)
 				count++;
+			work += Max(done, 0);
 			MemoryContextSwitchTo(cxt);
 			MemoryContextReset(each);
 		}

@@ -51,7 +51,7 @@ CREATE FUNCTION idflow.claim_stands(task bigint) RETURNS boolean
 	AS 'MODULE_PATHNAME', 'idflow_claim_stands'
 	LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION idflow.claim_stands(bigint) IS
-'Part of the view idflow.inbox: whether somebody has claimed a task who may still act on it.';
+'Part of the view idflow.inbox: whether somebody has claimed a task who may still act on it; false where one may not see the request.';
 
 CREATE FUNCTION idflow.stands_in_for(keys text[], workflow text, barred text[]) RETURNS text
 	AS 'MODULE_PATHNAME', 'idflow_stands_in_for'

@@ -74,6 +74,10 @@ DECLARE
 	n int;
 	j idflow.job;
 BEGIN
+	IF max IS NULL THEN
+		RAISE null_value_not_allowed USING MESSAGE = 'argument "max" must not be null';
+	END IF;
+
 	-- messages that nobody was told of yet
 	WITH due AS (
 		SELECT x.id FROM idflow.notification x WHERE x.announced_at IS NULL ORDER BY x.id LIMIT max FOR UPDATE SKIP LOCKED
@@ -97,4 +101,4 @@ END $$;
 REVOKE EXECUTE ON FUNCTION idflow.run_due(int), idflow.notification_sent(bigint), idflow.notification_failed(bigint, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION idflow.run_due(int), idflow.notification_sent(bigint), idflow.notification_failed(bigint, text) TO idflow_admin;
 COMMENT ON FUNCTION idflow.run_due(int) IS
-'Does what is due: tells listeners of new notifications (NOTIFY idflow_notification, the payload is its id), queues jobs again whose lease ran out, and runs the timers that are due, such as those of requests that wait for their date. max: at most so many. Returns how many were done. Call it every few seconds, from pg_cron for one; several calls at once share the work. For idflow_admin.';
+'Does what is due: tells listeners of new notifications (NOTIFY idflow_notification, the payload is its id), queues jobs again whose lease ran out, and runs the timers that are due, such as those of requests that wait for their date. max: at most so many, where what one timer does at once counts in full. Returns how many were done. Where statement_timeout ends it, the timer at hand has failed, what was done before stays, and it returns. Call it every few seconds, from pg_cron for one; several calls at once share the work. For idflow_admin. Errors: 22004.';

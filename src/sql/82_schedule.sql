@@ -30,4 +30,4 @@ COMMENT ON TABLE idflow.started IS
 COMMENT ON COLUMN idflow.started.key IS 'The row''s key, as text.';
 COMMENT ON COLUMN idflow.started.due IS 'The row''s date, with the Offset of the Start.';
 COMMENT ON COLUMN idflow.started.request IS 'Null: the row was gone or was as it should be already, or error says why not.';
-COMMENT ON COLUMN idflow.started.error IS 'Why no request could be opened; it is tried again up to five times, an hour apart.';
+COMMENT ON COLUMN idflow.started.error IS 'Why no request could be opened; it is tried again, an hour after at the earliest, five times in all.';
