@@ -209,6 +209,23 @@ SELECT idflow.binding('someone') IS NULL AS none, idflow.is_bound('someone', NUL
 	idflow.is_bound('bd_app', idflow.binding('bd_boss') # (1::bigint << 40)) AS of_another_database;
 SELECT p, idflow.place_is_bound(idflow.place(p, t), idflow.binding('bd_boss')) FROM (VALUES ('u:bd_boss', NULL),
 	('u:bd_boss', 'a:u:bd_app'), ('u:bd_app', ':u:bd_boss'), ('u:bd_app', NULL), ('p:bd_app', NULL)) v (p, t);
+-- roles that come and go while the session knows them, few or many
+\c - :me
+SELECT idflow.binding('bd_new') IS NULL AS none;
+BEGIN;
+CREATE ROLE bd_new;
+SELECT idflow.binding('bd_new') IS NOT NULL AS made;
+ALTER ROLE bd_new RENAME TO bd_newer;
+SELECT idflow.binding('bd_new') IS NULL AS none, idflow.binding('bd_newer') IS NOT NULL AS renamed;
+DO $$ BEGIN FOR i IN 1..1000 LOOP EXECUTE format('CREATE ROLE bd_many_%s', i); END LOOP; END $$;
+SELECT idflow.binding('bd_many_1') IS NOT NULL AS first, idflow.binding('bd_many_1000') IS NOT NULL AS last,
+	idflow.binding('bd_many_1001') IS NULL AS none, idflow.binding('bd_newer') IS NOT NULL AS renamed;
+ROLLBACK;
+SELECT idflow.binding('bd_newer') IS NULL AND idflow.binding('bd_many_1') IS NULL AS none;
+BEGIN;
+DO $$ BEGIN EXECUTE format('CREATE ROLE bd_%s', repeat('x', 60)); END $$;
+SELECT idflow.binding('bd_' || repeat('x', 60)) IS NOT NULL AS longest, idflow.binding('bd_' || repeat('x', 61)) IS NULL AS too_long;
+ROLLBACK;
 -- nobody else calls the trigger's function or writes bindings
 \c - bd_mate
 UPDATE idflow.candidate SET binding = NULL;

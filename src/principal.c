@@ -19,12 +19,20 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/table.h"
 #include "access/xlog.h"
+#include "catalog/pg_authid.h"
 #include "common/hashfn.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "idflow.h"
 
@@ -49,6 +57,86 @@ database_mark(void)
 	return mark;
 }
 
+/* ------------------------------------------------------------ roles by name */
+
+typedef struct RoleName
+{
+	NameData	name;			/* hash key */
+	Oid			role;
+} RoleName;
+
+/* Where there are more roles, their names aren't kept. */
+#define MAX_ROLE_NAMES	1000
+
+static HTAB *role_names = NULL;
+static bool role_names_current = false; /* nothing has changed since they were read */
+static bool role_names_whole = false;	/* all of them are there */
+static uint64 role_changes = 0;
+
+static void
+role_callback(Datum arg, int cacheid, uint32 hashvalue)
+{
+	role_names_current = false;
+	role_changes++;
+}
+
+static void
+read_role_names(void)
+{
+	HASHCTL		ctl;
+	Relation	rel;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	uint64		changes;
+	int			n = 0;
+
+	if (role_names == NULL)
+		CacheRegisterSyscacheCallback(AUTHOID, role_callback, (Datum) 0);
+	else
+		hash_destroy(role_names);
+	memset(&ctl, 0, sizeof(ctl));
+	ctl.keysize = NAMEDATALEN;
+	ctl.entrysize = sizeof(RoleName);
+	role_names = hash_create("idflow roles by name", 32, &ctl, HASH_ELEM | HASH_STRINGS);
+
+	rel = table_open(AuthIdRelationId, AccessShareLock);
+	changes = role_changes;
+	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	while ((tuple = systable_getnext(scan)) != NULL && n++ < MAX_ROLE_NAMES)
+	{
+		Form_pg_authid form = (Form_pg_authid) GETSTRUCT(tuple);
+		RoleName   *entry = hash_search(role_names, NameStr(form->rolname), HASH_ENTER, NULL);
+
+		entry->role = form->oid;
+	}
+	role_names_whole = tuple == NULL;
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	role_names_current = changes == role_changes;
+}
+
+/*
+ * The role that has a name.  Most principals are none, and there are as many as
+ * people: the system catalog's cache looks each up once, in the catalog, and
+ * keeps that.  So all roles are read at once, where they are few.
+ */
+static Oid
+role_of_name(const char *name)
+{
+	RoleName   *entry;
+
+	if (!role_names_current)
+		read_role_names();
+	if (!role_names_current || !role_names_whole)
+		return get_role_oid(name, true);
+	if (strlen(name) >= NAMEDATALEN)
+		return InvalidOid;
+	entry = hash_search(role_names, name, HASH_FIND, NULL);
+	return entry ? entry->role : InvalidOid;
+}
+
+/* ------------------------------------------------------------------ bindings */
+
 /*
  * principal_binding: the role that has a name now, as it is put on record: the
  * mark above, the role's number below.  0: no role has it.
@@ -56,7 +144,7 @@ database_mark(void)
 int64
 principal_binding(const char *name)
 {
-	Oid			role = get_role_oid(name, true);
+	Oid			role = role_of_name(name);
 
 	return OidIsValid(role) ? (int64) ((uint64) database_mark() << 32 | role) : 0;
 }
@@ -68,7 +156,7 @@ bool
 principal_is_bound(const char *name, int64 binding)
 {
 	return binding == 0 || (uint64) binding >> 32 != database_mark() ||
-		get_role_oid(name, true) == (Oid) ((uint64) binding & PG_UINT32_MAX);
+		role_of_name(name) == (Oid) ((uint64) binding & PG_UINT32_MAX);
 }
 
 /*
