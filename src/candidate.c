@@ -28,18 +28,6 @@ static StorePlan select_candidates = {
 	1, {INT8OID}
 };
 
-/*
- * What was asked of somebody whose name is another's now, or decided by him
- * where no task is open.
- */
-static StorePlan select_former = {
-	"SELECT FROM idflow.candidate c WHERE c.task OPERATOR(pg_catalog.=) $1"
-	" AND c.key OPERATOR(pg_catalog.=) ('" KEY_PRINCIPAL "' OPERATOR(pg_catalog.||) $3) AND NOT " KEY_IS_BOUND("c")
-	" UNION ALL SELECT FROM idflow.vote v WHERE $1 OPERATOR(pg_catalog.=) 0 AND v.request OPERATOR(pg_catalog.=) $2"
-	" AND v.principal OPERATOR(pg_catalog.=) $3 AND NOT " IS_BOUND("v.principal", "v.binding"),
-	3, {INT8OID, INT8OID, TEXTOID}
-};
-
 /* whom an admin added to a task; the history keeps that while it is refined */
 static StorePlan select_added = {
 	"SELECT data OPERATOR(pg_catalog.->>) 'principal' FROM idflow.event"
@@ -287,16 +275,6 @@ candidate_escalated_keys(Request *req, bool *instead)
 	return keys;
 }
 
-/* Is what the workflow's rules ask of a name asked of whoever had it before? */
-static bool
-is_former(Request *req, const char *principal)
-{
-	Datum		values[3] = {Int64GetDatum(req->task), Int64GetDatum(req->id),
-	CStringGetTextDatum(principal)};
-
-	return store_finds(&select_former, values, false);
-}
-
 /*
  * candidate_taken_over: has a Timeout put others in the place of those whom
  * the rules of the open task name?
@@ -353,11 +331,11 @@ task_authority(Request *req, const char *principal)
 			}
 			else if (rule->principal)
 			{
-				if (strcmp(rule->principal, principal) == 0 && !is_former(req, principal))
+				if (strcmp(rule->principal, principal) == 0 && !task_asked_former(req, principal))
 					return "principal";
 			}
 			else if (strings_contain(actor_principals(req, activity, rule), principal) &&
-					 !is_former(req, principal))
+					 !task_asked_former(req, principal))
 				return "expression";
 		}
 	}

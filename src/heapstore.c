@@ -74,17 +74,14 @@ read_predicate(StoreIndex *index)
 }
 
 /*
- * Open a table for writing, reading up on its indexes if that isn't done.
+ * Open a table, reading up on its indexes if that isn't done.
  */
 static Relation
-store_open(StoreTable *table)
+store_open_to_read(StoreTable *table)
 {
 	Relation	rel;
 	ListCell   *lc;
 	MemoryContext oldcxt;
-
-	if (XactReadOnly)
-		PreventCommandIfReadOnly("a workflow's change");
 
 	if (!table->valid)
 	{
@@ -130,6 +127,15 @@ store_open(StoreTable *table)
 		elog(ERROR, "table \"idflow.%s\" has too many columns", table->name);
 	table->valid = true;
 	return rel;
+}
+
+/* Open a table for writing. */
+static Relation
+store_open(StoreTable *table)
+{
+	if (XactReadOnly)
+		PreventCommandIfReadOnly("a workflow's change");
+	return store_open_to_read(table);
 }
 
 /*
@@ -389,12 +395,12 @@ store_delete_of(StoreTable *table, int64 value, AttrNumber column, int64 owner)
 /*
  * store_scan: the rows whose bigint column, the first of the primary key, has
  * a value, in the order of that key, as a List of StoreRow in the current
- * memory context.
+ * memory context.  Read-only transactions may do so, too.
  */
 List *
 store_scan(StoreTable *table, int64 value)
 {
-	Relation	rel = store_open(table);
+	Relation	rel = store_open_to_read(table);
 	StoreScan	scan;
 	HeapTuple	tuple;
 	List	   *result = NIL;

@@ -415,6 +415,32 @@ task_claimant(Request *req)
 }
 
 /*
+ * task_asked_former: what was asked of somebody, or decided by him where no
+ * task is open: was that whoever had the name before?
+ */
+bool
+task_asked_former(Request *req, const char *principal)
+{
+	AttrNumber	name_column = req->task ? CA_KEY : VO_PRINCIPAL;
+	AttrNumber	binding_column = req->task ? CA_BINDING : VO_BINDING;
+	char	   *name = req->task ? psprintf(KEY_PRINCIPAL "%s", principal) : pstrdup(principal);
+	List	   *rows = req->task ? store_scan(&candidate_table, req->task) :
+		store_scan(&vote_table, req->id);
+	ListCell   *lc;
+
+	foreach(lc, rows)
+	{
+		StoreRow   *row = (StoreRow *) lfirst(lc);
+
+		if (!row->nulls[binding_column - 1] &&
+			strcmp(TextDatumGetCString(row->values[name_column - 1]), name) == 0 &&
+			!principal_is_bound(principal, DatumGetInt64(row->values[binding_column - 1])))
+			return true;
+	}
+	return false;
+}
+
+/*
  * task_close: end the open task, with a vote if there is one.
  */
 void

@@ -23,6 +23,7 @@ extern bool candidate_taken_over(Request *req);
 extern List *task_asked_keys(Request *req);
 extern List *candidate_people(Request *req, List *keys);
 extern char *task_claimant(Request *req);
+extern bool task_asked_former(Request *req, const char *principal);
 extern int64 key_binding(Request *req, const char *key);
 
 /* repeated.c */
