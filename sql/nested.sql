@@ -217,11 +217,13 @@ END $$;
 CREATE TRIGGER alter_row BEFORE INSERT ON nest.account FOR EACH ROW EXECUTE FUNCTION nest.alter_row();
 RESET ROLE;
 SELECT pg_temp.yes('nested_hr');
+\set SHOW_CONTEXT never
 SELECT pg_temp.yes('nested_it');
 SET ROLE nested_owner;
 CREATE OR REPLACE FUNCTION nest.alter_row() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 RESET ROLE;
 SELECT pg_temp.yes('nested_it');
+\set SHOW_CONTEXT errors
 SELECT state FROM idflow.request WHERE id = :r;
 SELECT count(*) FROM nest.account WHERE person = 6 OR login = 'root';
 SET ROLE nested_owner;
