@@ -59,9 +59,10 @@ has_other_triggers(Relation rel, CmdType operation)
 }
 
 /*
- * The index that a foreign key refers to; InvalidOid for a constraint that
- * stands beneath another because the referenced table is partitioned: it is
- * the other one that counts.
+ * The index that a foreign key refers to; InvalidOid for a constraint that is
+ * not checked here: one that stands beneath another because the referenced
+ * table is partitioned, where the other one counts; one of periods, which
+ * several rows may fill together: the apply sees to it.
  */
 static Oid
 referenced_index(Oid constraint, Oid confrelid)
@@ -76,6 +77,8 @@ referenced_index(Oid constraint, Oid confrelid)
 	form = (Form_pg_constraint) GETSTRUCT(tuple);
 	indexid = form->conindid;
 	parent = form->conparentid;
+	if (constraint_has_period(form))
+		indexid = InvalidOid;
 	ReleaseSysCache(tuple);
 
 	if (OidIsValid(parent))
@@ -227,7 +230,7 @@ check_foreign_keys(Request *req, Change *change, Relation rel, TupleTableSlot *s
 
 		for (int i = 0; !relevant && i < fk->nkeys; i++)
 			relevant = bms_is_member(fk->conkey[i], touched);
-		if (relevant)
+		if (relevant && foreign_key_enforced(fk))
 			check_foreign_key(req, change, rel, slot, fk);
 	}
 }

@@ -244,6 +244,15 @@ explain_one_query(Query *query, int cursor_options, IntoClause *into, ExplainSta
 #define schema_aclcheck(schema, role, mode) pg_namespace_aclcheck(schema, role, mode)
 #endif
 
+/* 18 has foreign keys that nobody enforces, and such of periods, which are more than equality. */
+#if PG_VERSION_NUM >= 180000
+#define foreign_key_enforced(fk) ((fk)->conenforced)
+#define constraint_has_period(form) ((form)->conperiod)
+#else
+#define foreign_key_enforced(fk) true
+#define constraint_has_period(form) false
+#endif
+
 /* Since 16 a name in text can be refused softly; ours are errors. */
 #if PG_VERSION_NUM >= 160000
 #define qualified_names(text) stringToQualifiedNameList(text, NULL)

@@ -1,0 +1,121 @@
+-- What tables have since 17 and 18: virtual generated columns, constraints that
+-- nobody enforces, keys and references of periods.
+SELECT current_database() AS home, current_user AS me \gset
+CREATE DATABASE idflow_new_constraints;
+\c idflow_new_constraints
+\set SHOW_CONTEXT never
+SET client_min_messages = warning;
+ALTER DATABASE idflow_new_constraints SET client_min_messages = warning;
+CREATE EXTENSION idflow;
+CREATE ROLE nc_app LOGIN;
+CREATE ROLE nc_boss LOGIN;
+CREATE SCHEMA nc;
+GRANT USAGE ON SCHEMA nc TO PUBLIC;
+ALTER DEFAULT PRIVILEGES IN SCHEMA nc GRANT ALL ON TABLES TO nc_app;
+
+-- What is tried stands in text, so that older servers take it for done. A line
+-- for each row that it gives, or the error.
+CREATE FUNCTION public.since(major int, statement text, wanted text DEFAULT 'done') RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	line text;
+	got text;
+	detail text;
+BEGIN
+	IF current_setting('server_version_num')::int / 10000 < major THEN
+		RETURN 'as it should be';
+	END IF;
+	IF wanted = 'done' THEN
+		EXECUTE statement;
+		got := 'done';
+	ELSE
+		FOR line IN EXECUTE statement LOOP
+			got := concat_ws(' ', got, line);
+		END LOOP;
+	END IF;
+	RETURN CASE WHEN got = wanted THEN 'as it should be' ELSE coalesce(got, 'nothing') END;
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+	got := SQLSTATE;
+	RETURN CASE WHEN got = wanted THEN 'as it should be' ELSE concat_ws(' ', got, SQLERRM, detail) END;
+END$$;
+CREATE FUNCTION public.decide() RETURNS TABLE (state text, n bigint) LANGUAGE sql AS
+$$SELECT a.state || coalesce(': ' || a.message, ''), count(*) FROM idflow.approve_all(ARRAY(SELECT task FROM idflow.inbox ORDER BY task)) a GROUP BY 1 ORDER BY 1$$;
+
+-- ------------------------------------------------- virtual generated columns
+SELECT since(18, 'CREATE TABLE nc.sum (id int PRIMARY KEY, a int, b int, total int GENERATED ALWAYS AS (a + b) VIRTUAL NOT NULL, CHECK (total < 100), note text)');
+SELECT since(18, 'INSERT INTO nc.sum VALUES (1, 1, 1), (2, 2, 2), (3, 3, 3)');
+SELECT since(18, 'SELECT idflow.require_approval(''nc.sum'', expression => ''SQL:''''nc_boss'''''', operations => ''{INSERT,UPDATE,DELETE}'')::text IS NULL', 'false');
+\c - nc_app
+SELECT idflow.actor();
+SELECT since(18, 'INSERT INTO nc.sum (id, a, b) VALUES (4, 40, 2) RETURNING total', '42');
+SELECT since(18, 'INSERT INTO nc.sum (id, a, b) VALUES (5, 90, 20) RETURNING total', '23514');
+SELECT since(18, 'INSERT INTO nc.sum (id, a) VALUES (5, 90) RETURNING total', '23502');
+SELECT since(18, 'UPDATE nc.sum SET a = 10 WHERE id = 1 RETURNING total', '11');
+SELECT since(18, 'UPDATE nc.sum SET a = 99 WHERE id = 1 RETURNING total', '23514');
+SELECT since(18, 'UPDATE nc.sum SET b = b WHERE total = 4 RETURNING total', '4');
+SELECT since(18, 'DELETE FROM nc.sum WHERE total = 6 RETURNING total', '6');
+SELECT since(18, 'SELECT total FROM idflow.preview(NULL::nc.sum) ORDER BY id', '11 4 42');
+SELECT since(18, 'SELECT total FROM nc.sum ORDER BY id', '2 4 6');
+\c - nc_boss
+SELECT since(18, 'SELECT concat_ws('' '', state, n) FROM public.decide()', 'committed 3');
+\c - nc_app
+SELECT since(18, 'SELECT total FROM nc.sum ORDER BY id', '11 4 42');
+
+-- -------------------------------------------------------------- NOT ENFORCED
+\c - :me
+SELECT since(18, 'CREATE TABLE nc.master (id int PRIMARY KEY)');
+SELECT since(18, 'CREATE TABLE nc.loose (id int PRIMARY KEY, m int REFERENCES nc.master NOT ENFORCED, n int CHECK (n > 0) NOT ENFORCED)');
+SELECT since(18, 'SELECT idflow.require_approval(''nc.loose'', expression => ''SQL:''''nc_boss'''''', operations => ''{INSERT,UPDATE,DELETE}'')::text IS NULL', 'false');
+\c - nc_app
+SELECT idflow.actor();
+SELECT since(18, 'INSERT INTO nc.loose VALUES (1, 7, -1) RETURNING m', '7');
+\c - nc_boss
+SELECT since(18, 'SELECT concat_ws('' '', state, n) FROM public.decide()', 'committed 1');
+\c - nc_app
+SELECT since(18, 'SELECT m || '','' || n FROM nc.loose', '7,-1');
+
+-- -------------------------------------------------------------------- periods
+\c - :me
+SELECT since(18, 'CREATE TABLE nc.rate (room int4range, valid daterange, price int, note text, PRIMARY KEY (room, valid WITHOUT OVERLAPS))');
+SELECT since(18, 'CREATE TABLE nc.stay (id int PRIMARY KEY, room int4range, during daterange, FOREIGN KEY (room, PERIOD during) REFERENCES nc.rate (room, PERIOD valid))');
+SELECT since(18, 'INSERT INTO nc.rate VALUES (''[1,1]'', ''[2020-01-01,2020-02-01)'', 10), (''[1,1]'', ''[2020-02-01,2020-03-01)'', 20)');
+SELECT since(18, 'SELECT idflow.require_approval(''nc.stay'', expression => ''SQL:''''nc_boss'''''', operations => ''{INSERT,UPDATE,DELETE}'')::text IS NULL', 'false');
+-- such a key does not tell a row for certain; another one does
+SELECT since(18, 'SELECT idflow.require_approval(''nc.rate'', expression => ''SQL:''''nc_boss'''''', operations => ''{INSERT,UPDATE,DELETE}'')::text IS NULL', '55000');
+SELECT since(18, 'ALTER TABLE nc.rate ADD id int GENERATED BY DEFAULT AS IDENTITY UNIQUE');
+SELECT since(18, 'SELECT idflow.require_approval(''nc.rate'', expression => ''SQL:''''nc_boss'''''', operations => ''{INSERT,UPDATE,DELETE}'')::text IS NULL', 'false');
+\c - nc_app
+SELECT idflow.actor();
+SELECT since(18, 'INSERT INTO nc.stay VALUES (1, ''[1,1]'', ''[2020-01-15,2020-02-15)'') RETURNING id', '1');
+SELECT since(18, 'UPDATE nc.rate SET price = 11 WHERE price = 10 RETURNING price', '11');
+SELECT since(18, 'INSERT INTO nc.rate VALUES (''[2,2]'', ''[2020-01-01,2020-02-01)'', 30) RETURNING price', '30');
+\c - nc_boss
+SELECT since(18, 'SELECT concat_ws('' '', state, n) FROM public.decide()', 'committed 3');
+\c - nc_app
+SELECT idflow.actor();
+SELECT since(18, 'SELECT price FROM nc.rate ORDER BY price', '11 20 30');
+SELECT since(18, 'SELECT lower(during) || '' '' || upper(during) FROM nc.stay', '01-15-2020 02-15-2020');
+-- what only the table can tell is told at the apply
+SELECT since(18, 'INSERT INTO nc.stay VALUES (2, ''[1,1]'', ''[2020-02-15,2020-03-15)'') RETURNING id', '2');
+SELECT since(18, 'INSERT INTO nc.rate VALUES (''[2,2]'', ''[2020-01-15,2020-02-15)'', 31) RETURNING price', '31');
+\c - nc_boss
+SELECT since(18, 'SELECT concat_ws('' '', state, n) FROM public.decide()', 'open: conflicting key value violates exclusion constraint "rate_pkey" 1 open: insert or update on table "stay" violates foreign key constraint "stay_room_during_fkey" 1');
+
+-- ------------------------------------ identity columns of partitioned tables
+\c - :me
+SELECT since(17, 'CREATE TABLE nc.part (id int GENERATED ALWAYS AS IDENTITY, k int, v text, PRIMARY KEY (id, k)) PARTITION BY LIST (k)');
+SELECT since(17, 'CREATE TABLE nc.part1 PARTITION OF nc.part FOR VALUES IN (1)');
+SELECT since(17, 'CREATE TABLE nc.part2 PARTITION OF nc.part FOR VALUES IN (2)');
+SELECT since(17, 'SELECT idflow.require_approval(''nc.part'', expression => ''SQL:''''nc_boss'''''', operations => ''{INSERT,UPDATE,DELETE}'')::text IS NULL', 'false');
+\c - nc_app
+SELECT idflow.actor();
+SELECT since(17, 'INSERT INTO nc.part (k, v) VALUES (1, ''a''), (2, ''b'') RETURNING id', '1 2');
+SELECT since(17, 'INSERT INTO nc.part1 (k, v) VALUES (1, ''c'') RETURNING id', '3');
+\c - nc_boss
+SELECT since(17, 'SELECT n FROM public.decide() WHERE state = ''committed''', '3');
+\c - nc_app
+SELECT since(17, 'SELECT concat_ws('':'', id, k, v) FROM nc.part ORDER BY id', '1:1:a 2:2:b 3:1:c');
+
+\c :home :me
+DROP DATABASE idflow_new_constraints WITH (FORCE);
+DROP ROLE nc_app, nc_boss;
