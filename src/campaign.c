@@ -24,6 +24,7 @@
 #include "campaign.h"
 #include "decide.h"
 #include "plancache.h"
+#include "tenant.h"
 
 /* When the end of a campaign comes again that somebody is deciding in. */
 #define BUSY_DELAY_MS	10000
@@ -32,14 +33,14 @@ PG_FUNCTION_INFO_V1(idflow_start_review);
 
 static StorePlan insert_campaign = {
 	"INSERT INTO idflow.campaign (target, target_name, workflow, condition, reviewer, title, due, outcome,"
-	" unanswered, every, starter, role, started_at)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, pg_catalog.now()) RETURNING id",
-	12, {REGCLASSOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID,
-	TEXTOID, INTERVALOID, TEXTOID, TEXTOID}
+	" unanswered, every, starter, role, tenant, started_at)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, pg_catalog.now()) RETURNING id",
+	13, {REGCLASSOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID,
+	TEXTOID, INTERVALOID, TEXTOID, TEXTOID, TEXTOID}
 };
 
 static StorePlan select_campaign = {
-	"SELECT target::pg_catalog.oid, target_name, workflow, condition, reviewer, starter, role, title"
+	"SELECT target::pg_catalog.oid, target_name, workflow, condition, reviewer, starter, role, title, tenant"
 	" FROM idflow.campaign WHERE id OPERATOR(pg_catalog.=) $1",
 	1, {INT8OID}
 };
@@ -83,6 +84,7 @@ campaign_load(int64 id)
 	campaign->starter = spi_text(row, 6);
 	campaign->role = spi_text(row, 7);
 	campaign->title = spi_text(row, 8);
+	campaign->tenant = spi_text(row, 9);
 	store_end(&save);
 	return campaign;
 }
@@ -206,8 +208,8 @@ idflow_start_review(PG_FUNCTION_ARGS)
 	static const char *const outcomes[] = {"AcceptIfOne", "AcceptIfAll", "DenyIfOne", "AcceptUnlessDenied", NULL};
 	static const char *const answers[] = {"Keep", "Revoke", "Escalate", NULL};
 	Campaign	campaign = {0};
-	Datum		values[12];
-	char		nulls[13] = "            ";
+	Datum		values[13];
+	char		nulls[14] = "             ";
 	Relation	rel;
 	Oid			role;
 
@@ -224,6 +226,7 @@ idflow_start_review(PG_FUNCTION_ARGS)
 	campaign.title = text_argument(fcinfo, 4);
 	campaign.role = GetUserNameFromId(GetUserId(), false);
 	campaign.starter = unconstify(char *, actor_name());
+	campaign.tenant = tenant_of_requester(campaign.starter);
 	if (applying_request())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -254,6 +257,7 @@ idflow_start_review(PG_FUNCTION_ARGS)
 	nulls[9] = PG_ARGISNULL(8) ? 'n' : ' ';
 	values[10] = CStringGetTextDatum(campaign.starter);
 	values[11] = CStringGetTextDatum(campaign.role);
+	values[12] = text_datum(campaign.tenant, &nulls[12]);
 	relation_close(rel, NoLock);
 	campaign.id = store_campaign(values, nulls);
 	campaign_fill(&campaign);

@@ -16,6 +16,7 @@ typedef struct Campaign
 	char	   *condition;		/* NULL: all rows */
 	char	   *reviewer;		/* NULL: idflow_admin */
 	char	   *starter;
+	char	   *tenant;			/* its starter's, when he started it; NULL: none */
 	char	   *role;
 	char	   *title;
 } Campaign;

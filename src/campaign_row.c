@@ -53,21 +53,16 @@ enum
 };
 
 static StorePlan insert_items = {
-	"INSERT INTO idflow.campaign_item (campaign, seq, key, \"row\", digest, subject, reviewers, asked)"
-	" SELECT $1, $2 OPERATOR(pg_catalog.+) t.n, t.key, t.image, t.digest, t.subject, k.keys, k.keys"
+	"INSERT INTO idflow.campaign_item (campaign, seq, key, \"row\", digest, subject, reviewers, asked, tenant)"
+	" SELECT $1, $2 OPERATOR(pg_catalog.+) t.n, t.key, t.image, t.digest, t.subject, k.keys, k.keys, $9"
 	" FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5),"
 	"  pg_catalog.unnest($6), pg_catalog.unnest($7)) WITH ORDINALITY t (key, digest, image, reviewer, subject, n),"
 	" LATERAL (SELECT idflow.campaign_reviewers(t.reviewer, $8, t.subject) OFFSET 0) k (keys)",
-	8, {INT8OID, INT8OID, JSONBARRAYOID, TEXTARRAYOID, JSONBARRAYOID, JSONBARRAYOID, TEXTARRAYOID, TEXTOID}
+	9, {INT8OID, INT8OID, JSONBARRAYOID, TEXTARRAYOID, JSONBARRAYOID, JSONBARRAYOID, TEXTARRAYOID, TEXTOID, TEXTOID}
 };
 
-/* where nobody is left to ask */
 static StorePlan ask_others = {
-	"SELECT idflow.campaign_escalate($1, s.seqs, 'open') FROM"
-	" (SELECT pg_catalog.array_agg(seq) FROM idflow.campaign_item"
-	"  WHERE campaign OPERATOR(pg_catalog.=) $1 AND reviewers OPERATOR(pg_catalog.=) '{}') s (seqs)"
-	" WHERE s.seqs IS NOT NULL",
-	1, {INT8OID}
+	"SELECT idflow.campaign_ask_others($1)", 1, {INT8OID}
 };
 
 static StorePlan select_key = {
@@ -247,8 +242,8 @@ array_of(Datum *values, bool *nulls, int n, Oid type)
 static void
 insert_rows(Campaign *campaign, int64 seq, uint64 n)
 {
-	Datum		values[8];
-	char		nulls[9] = "        ";
+	Datum		values[9];
+	char		nulls[10] = "         ";
 	Datum	   *column = palloc(n * sizeof(Datum));
 	bool	   *isnull = palloc(n * sizeof(bool));
 	UserSwitch	save;
@@ -263,6 +258,7 @@ insert_rows(Campaign *campaign, int64 seq, uint64 n)
 								 c == ROW_DIGEST || c == ROW_SUBJECT ? TEXTOID : JSONBOID);
 	}
 	values[7] = text_datum(campaign_reviewer_key(campaign->reviewer), &nulls[7]);
+	values[8] = text_datum(campaign->tenant, &nulls[8]);
 	store_begin(&save);
 	store_exec(&insert_items, values, nulls, false);
 	store_end(&save);

@@ -37,9 +37,7 @@
 
 PG_FUNCTION_INFO_V1(idflow_add_deputy);
 PG_FUNCTION_INFO_V1(idflow_drop_deputy);
-PG_FUNCTION_INFO_V1(idflow_deputy_keys);
 PG_FUNCTION_INFO_V1(idflow_deputy_places);
-PG_FUNCTION_INFO_V1(idflow_stands_in_for);
 PG_FUNCTION_INFO_V1(idflow_stands_in_at);
 PG_FUNCTION_INFO_V1(idflow_claim_stands);
 
@@ -197,24 +195,6 @@ deputy_place_arrays(const char *actor, Datum *keys, Datum *workflows, Datum *peo
 		PointerGetDatum(construct_array(k, n, TEXTOID, -1, false, TYPALIGN_INT));
 	*workflows = n == 0 ? PointerGetDatum(construct_empty_array(TEXTOID)) :
 		PointerGetDatum(construct_md_array(w, nulls, 1, dims, lbs, TEXTOID, -1, false, TYPALIGN_INT));
-}
-
-/*
- * deputy_keys: the candidate keys of those for whom a person stands in, in
- * whichever workflow.
- */
-List *
-deputy_keys(const char *actor)
-{
-	List	   *result = NIL;
-	ListCell   *lc;
-	ListCell   *lk;
-
-	foreach(lc, stand_ins(actor, true, NULL, NIL, false))
-		foreach(lk, actor_keys(((StandIn *) lfirst(lc))->principal))
-			if (!strings_contain(result, lfirst(lk)))
-				result = lappend(result, lfirst(lk));
-	return result;
 }
 
 /*
@@ -408,15 +388,6 @@ idflow_drop_deputy(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* idflow.deputy_keys() */
-Datum
-idflow_deputy_keys(PG_FUNCTION_ARGS)
-{
-	bool		is_explicit;
-
-	PG_RETURN_DATUM(text_array_datum(deputy_keys(actor_lookup(&is_explicit))));
-}
-
 /* idflow.deputy_places() */
 Datum
 idflow_deputy_places(PG_FUNCTION_ARGS)
@@ -446,16 +417,18 @@ have_common(List *these, List *those)
 }
 
 /*
- * For whom of a task's candidates, given by their keys or places, the present
- * actor stands in; null for none.  Who has voted is none; who has claimed the
- * task is the first.
+ * idflow.stands_in_at(places, workflow, barred, voted, claimed_by): for whom of
+ * a task's candidates the present actor stands in; null for none.  Who has
+ * voted is none; who has claimed the task is the first.
  */
-static Datum
-stands_in(FunctionCallInfo fcinfo, bool by_place, const char *claimant, List *voted)
+Datum
+idflow_stands_in_at(PG_FUNCTION_ARGS)
 {
-	List	   *keys = text_array_list(PG_GETARG_DATUM(0));
+	List	   *places = text_array_list(PG_GETARG_DATUM(0));
 	char	   *workflow = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	List	   *barred = text_array_list(PG_GETARG_DATUM(2));
+	List	   *voted = text_array_list(PG_GETARG_DATUM(3));
+	char	   *claimant = text_to_cstring(PG_GETARG_TEXT_PP(4));
 	bool		is_explicit;
 	const char *actor = actor_lookup(&is_explicit);
 	List	   *tenants;
@@ -463,33 +436,17 @@ stands_in(FunctionCallInfo fcinfo, bool by_place, const char *claimant, List *vo
 
 	if (strings_contain(barred, actor))
 		PG_RETURN_NULL();
-	tenants = by_place ? tenants_of(actor) : NIL;
+	tenants = tenants_of(actor);
 	foreach(lc, in_turn(stand_ins(actor, true, workflow, barred, false), claimant, voted))
 	{
 		StandIn    *for_whom = (StandIn *) lfirst(lc);
 
 		if (strings_contain(voted, for_whom->principal))
 			break;
-		if (have_common(by_place ? actor_places(for_whom->principal, tenants) :
-						actor_keys(for_whom->principal), keys))
+		if (have_common(actor_places(for_whom->principal, tenants), places))
 			PG_RETURN_TEXT_P(cstring_to_text(for_whom->principal));
 	}
 	PG_RETURN_NULL();
-}
-
-/* idflow.stands_in_for(keys, workflow, barred) */
-Datum
-idflow_stands_in_for(PG_FUNCTION_ARGS)
-{
-	return stands_in(fcinfo, false, NULL, NIL);
-}
-
-/* idflow.stands_in_at(places, workflow, barred, voted, claimed_by) */
-Datum
-idflow_stands_in_at(PG_FUNCTION_ARGS)
-{
-	return stands_in(fcinfo, true, text_to_cstring(PG_GETARG_TEXT_PP(4)),
-					 text_array_list(PG_GETARG_DATUM(3)));
 }
 
 /*

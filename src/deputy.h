@@ -13,7 +13,6 @@ typedef struct StandIn
 } StandIn;
 
 extern List *stand_ins(const char *name, bool up, const char *workflow, List *barred, bool latest);
-extern List *deputy_keys(const char *actor);
 extern void deputy_place_arrays(const char *actor, Datum *places, Datum *workflows, Datum *people);
 extern List *deputy_barred(Request *req);
 extern const char *deputy_authority(Request *req, const char *actor, const char **on_behalf_of);

@@ -33,6 +33,8 @@
 
 PG_FUNCTION_INFO_V1(idflow_my_places);
 PG_FUNCTION_INFO_V1(idflow_place);
+PG_FUNCTION_INFO_V1(idflow_places);
+PG_FUNCTION_INFO_V1(idflow_tenant_admits);
 PG_FUNCTION_INFO_V1(idflow_place_is_bound);
 
 /* a profile within a tenant, "": none */
@@ -224,4 +226,31 @@ idflow_place(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(place_of(text_to_cstring(PG_GETARG_TEXT_PP(0)),
 											  PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)))));
+}
+
+/* idflow.places(keys, tenant) */
+Datum
+idflow_places(PG_FUNCTION_ARGS)
+{
+	char	   *tenant = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
+	List	   *places = NIL;
+	ListCell   *lc;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	if (tenant == NULL || tenant[0] == '\0')
+		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
+	foreach(lc, text_array_list(PG_GETARG_DATUM(0)))
+		places = lappend(places, place_of(lfirst(lc), tenant));
+	PG_RETURN_DATUM(text_array_datum(places));
+}
+
+/* idflow.tenant_admits(tenant, principal) */
+Datum
+idflow_tenant_admits(PG_FUNCTION_ARGS)
+{
+	if (PG_ARGISNULL(1))
+		PG_RETURN_NULL();
+	PG_RETURN_BOOL(tenant_admits(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)),
+								 text_to_cstring(PG_GETARG_TEXT_PP(1))));
 }

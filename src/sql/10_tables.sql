@@ -227,6 +227,11 @@ CREATE FUNCTION idflow.place(key text, tenant text) RETURNS text
 COMMENT ON FUNCTION idflow.place(text, text) IS
 'A candidate key as it stands in requests of a tenant, which is the key itself where there is none.';
 
+CREATE FUNCTION idflow.places(keys text[], tenant text) RETURNS text[]
+	AS 'MODULE_PATHNAME', 'idflow_places'
+	LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION idflow.places(text[], text) IS 'idflow.place() of several.';
+
 /*
  * Who may act on an open task: the index behind the inbox.  key is u: and a
  * principal's name, p: and a profile's, or a:idflow_admin, so that an inbox is

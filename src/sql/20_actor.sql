@@ -22,12 +22,6 @@ CREATE FUNCTION idflow.my_keys() RETURNS text[]
 COMMENT ON FUNCTION idflow.my_keys() IS
 'Keys under which the present actor stands in idflow.candidate: u:name for himself, p:name for each profile that he holds.';
 
-CREATE FUNCTION idflow.deputy_keys() RETURNS text[]
-	AS 'MODULE_PATHNAME', 'idflow_deputy_keys'
-	LANGUAGE C STABLE PARALLEL RESTRICTED;
-COMMENT ON FUNCTION idflow.deputy_keys() IS
-'Candidate keys of the people for whom the present actor stands in now, in whichever workflow.';
-
 CREATE FUNCTION idflow.my_places() RETURNS text[]
 	AS 'MODULE_PATHNAME', 'idflow_my_places'
 	LANGUAGE C STABLE PARALLEL RESTRICTED;
@@ -45,19 +39,13 @@ CREATE FUNCTION idflow.stands_in_at(places text[], workflow text, barred text[],
 	AS 'MODULE_PATHNAME', 'idflow_stands_in_at'
 	LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 1000;
 COMMENT ON FUNCTION idflow.stands_in_at(text[], text, text[], text[], text) IS
-'As idflow.stands_in_for(), of places: the present actor and the other one are both of the tenant. For nobody who has voted, and first for who has claimed the task. Part of idflow.inbox.';
+'For whom among a task''s places the present actor stands in, by no link through the barred ones; null for nobody. He and the other one are both of the tenant. For nobody who has voted, and first for who has claimed the task. Part of idflow.inbox and of access reviews.';
 
 CREATE FUNCTION idflow.claim_stands(task bigint) RETURNS boolean
 	AS 'MODULE_PATHNAME', 'idflow_claim_stands'
 	LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION idflow.claim_stands(bigint) IS
 'Part of the view idflow.inbox: whether somebody has claimed a task who may still act on it; false where one may not see the request.';
-
-CREATE FUNCTION idflow.stands_in_for(keys text[], workflow text, barred text[]) RETURNS text
-	AS 'MODULE_PATHNAME', 'idflow_stands_in_for'
-	LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 1000;
-COMMENT ON FUNCTION idflow.stands_in_for(text[], text, text[]) IS
-'For whom among a task''s candidate keys the present actor stands in, by no link through the barred ones; null for nobody. Part of access reviews.';
 
 CREATE FUNCTION idflow.is_admin() RETURNS boolean
 	AS 'MODULE_PATHNAME', 'idflow_is_admin'

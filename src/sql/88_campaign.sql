@@ -12,6 +12,7 @@ CREATE TABLE idflow.campaign (
 	reviewer     text,
 	starter      text NOT NULL,
 	role         name NOT NULL,
+	tenant       text,
 	outcome      text NOT NULL CHECK (outcome OPERATOR(pg_catalog.=) ANY ('{AcceptIfOne,AcceptIfAll,DenyIfOne,AcceptUnlessDenied}')),
 	unanswered   text NOT NULL CHECK (unanswered OPERATOR(pg_catalog.=) ANY ('{Keep,Revoke,Escalate}')),
 	every        interval CHECK (every OPERATOR(pg_catalog.>=) interval '1 hour'),
@@ -25,6 +26,7 @@ CREATE TABLE idflow.campaign (
 CREATE INDEX campaign_starter ON idflow.campaign (starter);
 COMMENT ON TABLE idflow.campaign IS 'Access reviews: each asks about the rows of a table whether they are to stay.';
 COMMENT ON COLUMN idflow.campaign.role IS 'The database role that started it: its rows are read, and revoked ones deleted, with the rights of that.';
+COMMENT ON COLUMN idflow.campaign.tenant IS 'The starter''s, when he started it; null: none. People of other tenants are not asked.';
 COMMENT ON COLUMN idflow.campaign.previous IS 'The campaign that this one repeats.';
 COMMENT ON COLUMN idflow.campaign.ended_by IS 'The actor of idflow.end_review(), or idflow when it was due.';
 
@@ -37,6 +39,8 @@ CREATE TABLE idflow.campaign_item (
 	subject     text,
 	reviewers   text[] NOT NULL,
 	asked       text[] NOT NULL,
+	tenant      text,
+	places      text[] NOT NULL GENERATED ALWAYS AS (idflow.places(asked, tenant)) STORED,
 	state       text NOT NULL DEFAULT 'open' CHECK (state OPERATOR(pg_catalog.=) ANY ('{open,escalated,kept,revoked,gone}')),
 	revision    int NOT NULL DEFAULT 1,
 	request     bigint,
@@ -45,14 +49,16 @@ CREATE TABLE idflow.campaign_item (
 	error       text,
 	PRIMARY KEY (campaign, seq)
 );
-CREATE INDEX campaign_item_asked ON idflow.campaign_item USING gin (asked);
+CREATE INDEX campaign_item_places ON idflow.campaign_item USING gin (places);
 CREATE INDEX campaign_item_open ON idflow.campaign_item (campaign, seq)
 	WHERE state OPERATOR(pg_catalog.=) ANY ('{open,escalated}');
 COMMENT ON TABLE idflow.campaign_item IS 'The rows that a campaign asks about.';
 COMMENT ON COLUMN idflow.campaign_item."row" IS 'As it was when it was last shown, without the columns that the workflow hides or masks.';
 COMMENT ON COLUMN idflow.campaign_item.subject IS 'Whom the row is about, by the workflow''s Subject: he doesn''t decide about it.';
 COMMENT ON COLUMN idflow.campaign_item.reviewers IS 'Who is asked now, as keys: u:person, p:profile or a:idflow_admin. Each has one voice.';
-COMMENT ON COLUMN idflow.campaign_item.asked IS 'All who have been asked; they keep sight of the item.';
+COMMENT ON COLUMN idflow.campaign_item.asked IS 'All who have been asked; they keep sight of the item, so long as they are of its tenant.';
+COMMENT ON COLUMN idflow.campaign_item.tenant IS 'The campaign''s.';
+COMMENT ON COLUMN idflow.campaign_item.places IS 'Who has been asked, within the tenant, see idflow.place().';
 COMMENT ON COLUMN idflow.campaign_item.state IS 'open; escalated: others are asked now; kept, revoked; gone: the row wasn''t there any more.';
 COMMENT ON COLUMN idflow.campaign_item.revision IS 'Goes up when the row was found changed and is shown anew.';
 COMMENT ON COLUMN idflow.campaign_item.request IS 'The request by which the revoked row is to be deleted.';
@@ -114,7 +120,7 @@ AS $$
 	SELECT c.id FROM idflow.campaign c WHERE c.starter = idflow.actor()
 	UNION
 	SELECT i.campaign FROM idflow.campaign_item i
-	WHERE as_reviewer AND i.asked && (SELECT pg_catalog.array_agg(k) FROM pg_catalog.unnest(idflow.my_keys() || idflow.deputy_keys()) k
+	WHERE as_reviewer AND i.places && (SELECT pg_catalog.array_agg(k) FROM pg_catalog.unnest(idflow.my_places() || idflow.deputy_places()) k
 								WHERE NOT pg_catalog.starts_with(k, 'a:'))
 $$;
 COMMENT ON FUNCTION idflow.my_campaigns(boolean) IS
@@ -127,7 +133,7 @@ ALTER TABLE idflow.campaign_event ENABLE ROW LEVEL SECURITY;
 CREATE POLICY visible ON idflow.campaign FOR SELECT TO PUBLIC
 	USING (id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT idflow.my_campaigns(true))));
 CREATE POLICY visible ON idflow.campaign_item FOR SELECT TO PUBLIC
-	USING (asked OPERATOR(pg_catalog.&&) (SELECT idflow.my_keys() OPERATOR(pg_catalog.||) idflow.deputy_keys())
+	USING (places OPERATOR(pg_catalog.&&) (SELECT idflow.my_places() OPERATOR(pg_catalog.||) idflow.deputy_places())
 		   OR campaign OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT idflow.my_campaigns(false))));
 CREATE POLICY visible ON idflow.campaign_vote FOR SELECT TO PUBLIC
 	USING ((SELECT idflow.actor()) OPERATOR(pg_catalog.=) ANY (ARRAY[principal, on_behalf_of])
@@ -147,7 +153,7 @@ END
 $$;
 -- not the digest: from it hidden values could be guessed
 GRANT SELECT ON idflow.campaign, idflow.campaign_vote, idflow.campaign_event TO PUBLIC;
-GRANT SELECT (campaign, seq, key, "row", subject, reviewers, asked, state, revision, request, decided_at, decided_by, error)
+GRANT SELECT (campaign, seq, key, "row", subject, reviewers, asked, tenant, places, state, revision, request, decided_at, decided_by, error)
 	ON idflow.campaign_item TO PUBLIC;
 
 -- ------------------------------------------------------------------- parts
@@ -199,7 +205,9 @@ AS $$
 	WHERE v.campaign = $1 AND v.seq = ANY ($2) AND NOT v.superseded;
 
 	WITH manager AS MATERIALIZED (
-		SELECT DISTINCT d.principal, d.manager FROM idflow.directory_rows() d WHERE d.manager <> ''
+		SELECT DISTINCT d.principal, d.manager FROM idflow.directory_rows() d, idflow.campaign c
+		WHERE c.id = $1 AND d.manager <> '' AND coalesce(d.tenant, '') = coalesce(c.tenant, '')
+			AND idflow.tenant_admits(c.tenant, d.manager)
 	), asked AS (
 		SELECT i.seq, array_agg(DISTINCT 'u:' || m.manager) FILTER (WHERE m.manager <> coalesce(i.subject, '')) AS managers
 		FROM idflow.campaign_item i,
@@ -215,6 +223,33 @@ AS $$
 $$;
 COMMENT ON FUNCTION idflow.campaign_escalate(bigint, bigint[], text) IS
 'Part of access reviews: asks the managers of the reviewers of these items, of the subject where there is no reviewer, else idflow_admin.';
+
+CREATE FUNCTION idflow.tenant_admits(tenant text, principal text) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'idflow_tenant_admits'
+	LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION idflow.tenant_admits(text, text) IS
+'May a person have a part in what is of a tenant, or of none? Part of access reviews.';
+
+CREATE FUNCTION idflow.campaign_ask_others(campaign bigint) RETURNS void
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH stranger AS MATERIALIZED (
+		SELECT n.key FROM (SELECT DISTINCT unnest(i.reviewers) AS key FROM idflow.campaign_item i WHERE i.campaign = $1) n,
+			idflow.campaign c
+		WHERE c.id = $1 AND starts_with(n.key, 'u:') AND NOT idflow.tenant_admits(c.tenant, substr(n.key, 3))
+	), kept AS (
+		SELECT i.seq, ARRAY(SELECT r FROM unnest(i.reviewers) r WHERE r <> ALL (ARRAY(SELECT s.key FROM stranger s))) AS keys
+		FROM idflow.campaign_item i WHERE i.campaign = $1 AND i.reviewers && ARRAY(SELECT s.key FROM stranger s)
+	)
+	UPDATE idflow.campaign_item i SET reviewers = k.keys, asked = k.keys
+	FROM kept k WHERE i.campaign = $1 AND i.seq = k.seq;
+
+	SELECT idflow.campaign_escalate($1, n.seqs, 'open')
+	FROM (SELECT array_agg(i.seq) FROM idflow.campaign_item i WHERE i.campaign = $1 AND i.reviewers = '{}') n (seqs)
+	WHERE n.seqs IS NOT NULL
+$$;
+COMMENT ON FUNCTION idflow.campaign_ask_others(bigint) IS
+'Part of access reviews: nobody of another tenant is asked, and others where nobody is left to ask.';
 
 CREATE FUNCTION idflow.campaign_escalate_one(campaign bigint, seq bigint, by text, via text, error text) RETURNS void
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -348,9 +383,9 @@ CREATE FUNCTION idflow.campaign_next(campaign bigint) RETURNS bigint
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 	/* what was missed while nothing ran is left out */
-	INSERT INTO idflow.campaign (title, target, target_name, workflow, condition, reviewer, starter, role,
+	INSERT INTO idflow.campaign (title, target, target_name, workflow, condition, reviewer, starter, role, tenant,
 		outcome, unanswered, every, previous, started_at, due)
-	SELECT c.title, c.target, c.target_name, c.workflow, c.condition, c.reviewer, c.starter, c.role,
+	SELECT c.title, c.target, c.target_name, c.workflow, c.condition, c.reviewer, c.starter, c.role, c.tenant,
 		c.outcome, c.unanswered, c.every, c.id, s.at, s.at + CASE WHEN c.due > c.started_at THEN c.due - c.started_at END
 	FROM idflow.campaign c, LATERAL (
 			SELECT c.started_at + c.every * greatest(1, floor(extract(epoch FROM clock_timestamp() - c.started_at)
@@ -371,7 +406,7 @@ DECLARE
 	me CONSTANT text := idflow.actor();
 	c idflow.campaign;
 	own text[];
-	others text[] := idflow.deputy_keys();
+	others text[] := idflow.deputy_places();
 	sorted bigint[];
 	part bigint[];
 	live jsonb;
@@ -390,16 +425,16 @@ BEGIN
 	END IF;
 	SELECT * INTO c FROM idflow.campaign x WHERE x.id = $1;
 	-- idflow_admin is a right of the role, and here that is the extension's owner
-	own := ARRAY(SELECT k FROM unnest(idflow.my_keys()) k WHERE NOT starts_with(k, 'a:')
+	own := ARRAY(SELECT k FROM unnest(idflow.my_places()) k WHERE NOT starts_with(k, 'a:')
 		UNION ALL SELECT 'a:idflow_admin' WHERE pg_has_role(idflow.outer_role(), 'idflow_admin', 'USAGE'));
 	sorted := ARRAY(SELECT DISTINCT n FROM unnest(items) n WHERE n IS NOT NULL ORDER BY n);
 
-	-- IS TRUE: not by the index on asked, which may have all items of a profile
+	-- IS TRUE: not by the index on places, which may have all items of a profile
 	FOR at IN 1 .. cardinality(sorted) BY 1000 LOOP
 		part := sorted[at : at + 999];
 		WITH locked AS MATERIALIZED (
 			SELECT x.key, x.reviewers FROM idflow.campaign_item x
-			WHERE x.campaign = c.id AND x.seq = ANY (part) AND (x.asked && (own || others)) IS TRUE
+			WHERE x.campaign = c.id AND x.seq = ANY (part) AND (x.places && (own || others)) IS TRUE
 				AND x.state = ANY ('{open,escalated}')
 			ORDER BY x.seq FOR UPDATE
 		)
@@ -408,7 +443,7 @@ BEGIN
 
 		FOREACH item IN ARRAY part LOOP
 			SELECT * INTO i FROM idflow.campaign_item x
-			WHERE x.campaign = c.id AND x.seq = item AND (x.asked && (own || others)) IS TRUE;
+			WHERE x.campaign = c.id AND x.seq = item AND (x.places && (own || others)) IS TRUE;
 			row_now := live -> i.key::text;
 			state := i.state;
 			request := i.request;
@@ -416,11 +451,11 @@ BEGIN
 			why := NULL;
 			behalf := NULL;
 			number := NULL;
-			voices := ARRAY(SELECT r FROM unnest(i.reviewers) r WHERE r = ANY (own));
+			voices := ARRAY(SELECT r FROM unnest(i.reviewers) r WHERE idflow.place(r, c.tenant) = ANY (own));
 			IF voices = '{}' THEN
-				behalf := idflow.stands_in_for(i.reviewers, c.workflow, array_remove(ARRAY[i.subject], NULL));
+				behalf := idflow.stands_in_at(idflow.places(i.reviewers, c.tenant), c.workflow, array_remove(ARRAY[i.subject], NULL));
 				IF behalf IS NOT NULL THEN
-					voices := ARRAY(SELECT r FROM unnest(i.reviewers) r WHERE r = ANY (others)
+					voices := ARRAY(SELECT r FROM unnest(i.reviewers) r WHERE idflow.place(r, c.tenant) = ANY (others)
 									ORDER BY r <> 'u:' || behalf, r LIMIT 1);
 				END IF;
 			END IF;
@@ -491,6 +526,7 @@ COMMENT ON FUNCTION idflow.campaign_decide(bigint, bigint[], text, text) IS
 'Part of access reviews: idflow.keep() and idflow.revoke().';
 
 REVOKE EXECUTE ON FUNCTION idflow.campaign_rows(bigint, jsonb), idflow.campaign_delete(bigint, bigint),
+	idflow.campaign_ask_others(bigint), idflow.tenant_admits(text, text),
 	idflow.campaign_escalate(bigint, bigint[], text), idflow.campaign_escalate_one(bigint, bigint, text, text, text),
 	idflow.campaign_end(bigint, text, text), idflow.campaign_started(bigint), idflow.campaign_next(bigint),
 	idflow.campaign_decide(bigint, bigint[], text, text) FROM PUBLIC;
@@ -548,11 +584,12 @@ CREATE VIEW idflow.review_item WITH (security_invoker) AS
 			AND v.principal OPERATOR(pg_catalog.=) (SELECT idflow.actor()) ORDER BY v.id DESC LIMIT 1) AS vote
 	FROM idflow.campaign_item i
 		JOIN idflow.campaign c ON c.id OPERATOR(pg_catalog.=) i.campaign,
-		LATERAL (SELECT i.reviewers OPERATOR(pg_catalog.&&) (SELECT idflow.my_keys()) AS is) own,
+		LATERAL (SELECT idflow.places(i.reviewers, i.tenant) AS at) asked,
+		LATERAL (SELECT asked.at OPERATOR(pg_catalog.&&) (SELECT idflow.my_places()) AS is) own,
 		LATERAL (SELECT CASE WHEN NOT own.is THEN
-			idflow.stands_in_for(i.reviewers, c.workflow, pg_catalog.array_remove(ARRAY[i.subject], NULL)) END AS of) behalf
+			idflow.stands_in_at(asked.at, c.workflow, pg_catalog.array_remove(ARRAY[i.subject], NULL)) END AS of) behalf
 	WHERE i.state OPERATOR(pg_catalog.=) ANY ('{open,escalated}')
-		AND i.reviewers OPERATOR(pg_catalog.&&) (SELECT idflow.my_keys() OPERATOR(pg_catalog.||) idflow.deputy_keys())
+		AND asked.at OPERATOR(pg_catalog.&&) (SELECT idflow.my_places() OPERATOR(pg_catalog.||) idflow.deputy_places())
 		AND (own.is OR behalf.of IS NOT NULL)
 		AND (i.subject IS NULL OR i.subject OPERATOR(pg_catalog.<>) (SELECT idflow.actor()));
 GRANT SELECT ON idflow.review_item TO PUBLIC;
