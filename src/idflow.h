@@ -27,6 +27,7 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "compat.h"
 #include "element.h"
 #include "errcodes.h"
 #include "template.h"
@@ -294,7 +295,7 @@ typedef struct Image
  */
 #define MAX_IMAGE_SIZE ((Size) 255 * 1024 * 1024)
 
-extern void image_too_large(Layout *layout, int position) pg_attribute_noreturn();
+does_not_return extern void image_too_large(Layout *layout, int position);
 extern Image *image_from_slot(Layout *layout, TupleTableSlot *slot, Bitmapset *positions);
 extern Image *image_from_arrays(Datum columns, bool columns_null, Datum values, bool values_null);
 extern void image_to_datums(Image *image, Datum *columns, char *columns_null,
