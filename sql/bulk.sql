@@ -362,6 +362,24 @@ SELECT idflow.approve(task) FROM idflow.inbox WHERE target = 'bu.right'::regclas
 SELECT request - :r10 AS n, activity FROM idflow.inbox WHERE target = 'bu.right'::regclass ORDER BY 1;
 SELECT id, ticket FROM bu.right ORDER BY id;
 
+-- ------------- a function's statements one after the other name their own columns
+\c - bu_app
+SET idflow.check_limit = 0;
+SET idflow.notice = off;
+CREATE FUNCTION pg_temp.both(i int) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE format('INSERT INTO bu.small (id, alpha) VALUES (%s, 1), (%s, 2)', 2000 + i, 2100 + i);
+	EXECUTE format('INSERT INTO bu.small (id, b) VALUES (%s, 1), (%s, 2)', 2200 + i, 2300 + i);
+	RETURN 'both';
+END$$;
+BEGIN;
+SELECT idflow.begin_request('by a function') AS r12 \gset
+INSERT INTO bu.small (id, alpha, b) SELECT 2400 + i, pg_temp.both(i), 'b' FROM generate_series(1, 3) i;
+COMMIT;
+SELECT idflow.withdraw(:r12);
+\c - :me
+SELECT seq, count, written, new_image FROM idflow.change_data WHERE request = :r12 ORDER BY seq;
+
 -- ---------------------------------------------------------------- forgetting
 \c - :me
 SELECT count(idflow.override(id, 'he left', 'Abort')) > 0 AS ended FROM idflow.request WHERE state IN ('open', 'conflict', 'failed');

@@ -168,6 +168,8 @@ filling_end(Filling *f)
 void
 bundle_statement_end(int depth)
 {
+	/* the next statement's memory may be that of this one */
+	pack_forget(NULL);
 	for (;;)
 	{
 		Filling   **oldest = NULL;

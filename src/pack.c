@@ -43,6 +43,7 @@ typedef struct Packing
 {
 	Filling    *filling;
 	Change	   *change;			/* the pack; count is that of the rows so far */
+	Bitmapset  *inserted;		/* attributes that its statement named */
 	Oid			relid;			/* of the relation whose rows are taken */
 	int		   *attributes;		/* its attributes, from 0, for each position */
 	bool	   *is_text;		/* likewise: its value is its text */
@@ -280,6 +281,7 @@ packing_begin(Filling *filling, Relation target, const char *workflow, Statement
 	packing->filling = filling;
 	packing->change = change;
 	packing->wrapper = info->wrapper;
+	packing->inserted = bms_copy(info->inserted);
 	packing->attributes = palloc(n * sizeof(int));
 	packing->is_text = palloc(n * sizeof(bool));
 	packing->maxvalues = 1024 + n;
@@ -298,7 +300,9 @@ is_like(Packing *packing, Relation target, const char *workflow, StatementInfo *
 
 	return change->target == RelationGetRelid(target) && change->layout == layout_current(target) &&
 		strcmp(linitial(change->gates), workflow) == 0 &&
-		packing->wrapper == info->wrapper;
+		packing->wrapper == info->wrapper &&
+	/* another statement's may have come to stand in the same place */
+		bms_equal(packing->inserted, info->inserted);
 }
 
 /* Rows come from rel, which is the target or a partition of it, from now on. */
