@@ -269,6 +269,13 @@ lock_rows(Request *req, List *changes)
 	}
 }
 
+/* Of the rows of a pack a gate with a condition may hold some, like of several changes. */
+static bool
+is_one_row(List *changes)
+{
+	return list_length(changes) == 1 && ((Change *) linitial(changes))->count <= 1;
+}
+
 static ApplyOutcome
 apply_changes(Request *req, List *changes, HeapTuple *written, char **held_by,
 			  Change **held_change, StringInfo report)
@@ -333,7 +340,7 @@ apply_changes(Request *req, List *changes, HeapTuple *written, char **held_by,
 		 * several changes those already written are rolled back.
 		 */
 		if (!trying &&
-			(outcome == APPLY_DONE || (outcome == APPLY_HELD && list_length(changes) == 1)))
+			(outcome == APPLY_DONE || (outcome == APPLY_HELD && is_one_row(changes))))
 		{
 			UserSwitch	restricted;
 
@@ -383,7 +390,7 @@ apply_all(Request *req, char **held_by, Change **held_change, StringInfo report)
 	SubXact		sub;
 
 	/* a single change has written nothing when it ends in anything but success */
-	if (list_length(changes) <= 1)
+	if (changes == NIL || is_one_row(changes))
 		return apply_changes(req, changes, NULL, held_by, held_change, report);
 
 	subxact_begin(&sub);

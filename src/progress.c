@@ -119,23 +119,29 @@ idflow_progress(PG_FUNCTION_ARGS)
 	{
 		LocalPgBackendStatus *local = backend_status(i);
 		PgBackendStatus *entry;
+		int64		told_there[NPARAMS];
+		int			pid;
 		Datum		values[6];
 		bool		nulls[6] = {false};
 
 		if (local == NULL)
 			continue;
 		entry = &local->backendStatus;
-		if (entry->st_databaseid != MyDatabaseId || entry->st_progress_command != COMMAND_APPLY ||
-			viewer_of(entry->st_progress_param[PARAM_REQUEST]) == VIEWER_NONE)
+		if (entry->st_databaseid != MyDatabaseId || entry->st_progress_command != COMMAND_APPLY)
 			continue;
-		values[0] = Int32GetDatum(entry->st_procpid);
-		values[1] = Int64GetDatum(entry->st_progress_param[PARAM_REQUEST]);
-		values[2] = CStringGetTextDatum(entry->st_progress_param[PARAM_PHASE] == PHASE_WRITING ?
+		/* whoever names the actor may have the copy made anew */
+		pid = entry->st_procpid;
+		memcpy(told_there, entry->st_progress_param, sizeof(told_there));
+		if (viewer_of(told_there[PARAM_REQUEST]) == VIEWER_NONE)
+			continue;
+		values[0] = Int32GetDatum(pid);
+		values[1] = Int64GetDatum(told_there[PARAM_REQUEST]);
+		values[2] = CStringGetTextDatum(told_there[PARAM_PHASE] == PHASE_WRITING ?
 										"writing rows" : "checking deferred constraints");
-		values[3] = ObjectIdGetDatum((Oid) entry->st_progress_param[PARAM_TARGET]);
-		nulls[3] = entry->st_progress_param[PARAM_TARGET] == InvalidOid;
-		values[4] = Int64GetDatum(entry->st_progress_param[PARAM_TOTAL]);
-		values[5] = Int64GetDatum(entry->st_progress_param[PARAM_DONE]);
+		values[3] = ObjectIdGetDatum((Oid) told_there[PARAM_TARGET]);
+		nulls[3] = told_there[PARAM_TARGET] == InvalidOid;
+		values[4] = Int64GetDatum(told_there[PARAM_TOTAL]);
+		values[5] = Int64GetDatum(told_there[PARAM_DONE]);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;
