@@ -241,7 +241,7 @@ idflow_places(PG_FUNCTION_ARGS)
 	if (tenant == NULL || tenant[0] == '\0')
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 	foreach(lc, text_array_list(PG_GETARG_DATUM(0)))
-		places = lappend(places, place_of(lfirst(lc), tenant));
+		places = lappend(places, lfirst(lc) ? place_of(lfirst(lc), tenant) : NULL);
 	PG_RETURN_DATUM(text_array_datum(places));
 }
 
