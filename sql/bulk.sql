@@ -380,6 +380,23 @@ SELECT idflow.withdraw(:r12);
 \c - :me
 SELECT seq, count, written, new_image FROM idflow.change_data WHERE request = :r12 ORDER BY seq;
 
+-- what they give is kept until it is written
+\c - :me
+CREATE TABLE bu.traced (id int PRIMARY KEY, boss text);
+GRANT INSERT ON bu.traced TO bu_app;
+SELECT name FROM idflow.deploy($$
+<Workflow Identifier="Traced" DisplayName_L1="Traced" Trace="true">
+  <Activity Identifier="Review" DisplayName_L1="Review" Template="Review" IfExpression="SQL:new.id = 2005"><Actor Expression="SQL:new.boss"/></Activity>
+  <Activity Identifier="Persist" DisplayName_L1="Persist" Template="Persist"/>
+</Workflow>$$);
+SELECT idflow.attach('Traced', 'bu.traced');
+\c - bu_app
+INSERT INTO bu.traced SELECT i, 'bu_boss' FROM generate_series(1, 2005) i;
+SELECT idflow.last_request() AS r13 \gset
+SELECT count(*) FROM packs(:r13);
+\c - :me
+SELECT what, result, count(*), min(change & 16777215), max(change & 16777215) FROM idflow.trace(:r13) GROUP BY 1, 2 ORDER BY 1, 2;
+
 -- ---------------------------------------------------------------- forgetting
 \c - :me
 SELECT count(idflow.override(id, 'he left', 'Abort')) > 0 AS ended FROM idflow.request WHERE state IN ('open', 'conflict', 'failed');

@@ -12,6 +12,7 @@
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 
 #include "column.h"
 #include "trace.h"
@@ -37,17 +38,20 @@ static StorePlan insert_step = {
 
 /*
  * trace_step: keep what an expression gave, if the workflow or the session
- * wants it; result is a List of char *, of a condition "t" or "f".  The strings
- * are not copied.
+ * wants it; result is a List of char *, of a condition "t" or "f".  It is kept in
+ * req's memory: that of a change may be gone before it is written.
  */
 void
 trace_step(Request *req, Workflow *wf, Change *change, const char *what,
 		   const char *expression, ExpressionKind kind, List *result)
 {
 	TraceStep  *step;
+	MemoryContext oldcxt;
+	ListCell   *lc;
 
 	if (!setting_trace && !wf->trace)
 		return;
+	oldcxt = MemoryContextSwitchTo(GetMemoryChunkContext(req));
 	step = (TraceStep *) palloc0(sizeof(TraceStep));
 	step->at = GetCurrentTimestamp();
 	if (req->workflow)
@@ -57,14 +61,16 @@ trace_step(Request *req, Workflow *wf, Change *change, const char *what,
 		step->activity = activity ? activity->name : NULL;
 		step->activity_state = request_full_state(req);
 	}
-	step->what = what;
+	step->what = pstrdup(what);
 	step->expression = expression;
 	step->change = change->seq;
 
 	/* a value may be of a column that is hidden, or be made of one */
 	step->hidden = kind == EXPRESSION_TEXT && workflow_hides_columns(wf);
-	step->result = step->hidden ? NIL : result;
+	foreach(lc, step->hidden ? NIL : result)
+		step->result = lappend(step->result, lfirst(lc) ? pstrdup(lfirst(lc)) : NULL);
 	req->trace = lappend(req->trace, step);
+	MemoryContextSwitchTo(oldcxt);
 }
 
 /*
