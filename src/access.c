@@ -215,7 +215,6 @@ rule_covers(AccessRule *rule, DefinitionElement *entry, Request *req, const char
 	governed_begin(&scan, req);
 	while (passes && (change = changes_next(&scan)) != NULL)
 	{
-		MemoryContext oldcxt = MemoryContextSwitchTo(scan.memory);
 		Relation	rel = row_open(change, AccessShareLock);
 
 		row_load(req, change, rel);
@@ -224,7 +223,6 @@ rule_covers(AccessRule *rule, DefinitionElement *entry, Request *req, const char
 		if (change->new_row && element_boolean(entry, "IsPostCondition", true))
 			passes &= filters_pass(rule, rel, change->new_row, principal);
 		table_close(rel, NoLock);
-		MemoryContextSwitchTo(oldcxt);
 	}
 	changes_end(&scan);
 	return passes;

@@ -63,6 +63,7 @@ static StorePlan select_taken_over = {
 static List *
 expression_principals(Request *req, const char *expression, const char *what)
 {
+	MemoryContext cxt = CurrentMemoryContext;
 	List	   *result = NIL;
 	bool		first = true;
 	ChangeScan	scan;
@@ -71,11 +72,10 @@ expression_principals(Request *req, const char *expression, const char *what)
 	governed_begin(&scan, req);
 	while ((change = changes_next(&scan)) != NULL && (first || result != NIL))
 	{
-		MemoryContext oldcxt = MemoryContextSwitchTo(scan.memory);
 		List	   *names = expression_names(expression, req->workflow, req, change, what);
 		ListCell   *lc;
 
-		MemoryContextSwitchTo(oldcxt);
+		MemoryContextSwitchTo(cxt);
 		if (first)
 			foreach(lc, names)
 				result = lappend(result, pstrdup(lfirst(lc)));

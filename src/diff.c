@@ -148,11 +148,7 @@ idflow_change_diff_rows(PG_FUNCTION_ARGS)
 	old = MemoryContextSwitchTo(cxt);
 	changes_begin(&scan, reading_stored(request, 0));
 	while ((change = changes_next(&scan)) != NULL)
-	{
-		MemoryContextSwitchTo(scan.memory);
 		diff_change(request, change, viewer, rsinfo);
-		MemoryContextSwitchTo(cxt);
-	}
 	changes_end(&scan);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(cxt);

@@ -44,12 +44,7 @@ condition_holds(Request *req, const char *condition, const char *what)
 		return true;
 	governed_begin(&scan, req);
 	while (!holds && (change = changes_next(&scan)) != NULL)
-	{
-		MemoryContext oldcxt = MemoryContextSwitchTo(scan.memory);
-
 		holds = expression_bool(condition, req->workflow, req, change, what);
-		MemoryContextSwitchTo(oldcxt);
-	}
 	changes_end(&scan);
 	return holds;
 }

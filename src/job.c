@@ -198,7 +198,6 @@ jobs_provision(Request *req, Activity *activity)
 	changes_begin(&scan, targets ? request_stored(req) : NIL);
 	while ((change = changes_next(&scan)) != NULL)
 	{
-		MemoryContext oldcxt = MemoryContextSwitchTo(scan.memory);
 		ListCell   *lt;
 		ListCell   *lk;
 
@@ -215,7 +214,6 @@ jobs_provision(Request *req, Activity *activity)
 			queue_job(req, lfirst(lk), NULL, NULL, json.data,
 					  element_boolean(activity->element, "ArgumentBlockProvisioning", false));
 		}
-		MemoryContextSwitchTo(oldcxt);
 	}
 	changes_end(&scan);
 }

@@ -206,9 +206,17 @@ pack_number(Packing *packing)
 	pack->count++;
 }
 
+/* Add the row in a slot of the relation looked at. */
 static void
-pack_counted(Packing *packing)
+pack_slot(Packing *packing, TupleTableSlot *slot)
 {
+	int			nest;
+
+	pack_number(packing);
+	slot_getallattrs(slot);
+	nest = transmission_modes_begin_for(packing->change->layout);
+	append_row(packing, slot->tts_values, slot->tts_isnull);
+	transmission_modes_end(nest);
 	if (packing->change->count >= PACK_ROWS || packing->data.len >= PACK_BYTES)
 		pack_flush(packing);
 }
@@ -217,9 +225,9 @@ pack_counted(Packing *packing)
 void
 pack_end(Filling *filling)
 {
+	pack_forget(filling);
 	if (filling->packing)
 		pack_flush(filling->packing);
-	pack_forget(filling);
 }
 
 /* pack_forget: what is added to is gone, with NULL all that is. */
@@ -348,7 +356,6 @@ pack_add(Request *req, Workflow *wf, Relation rel, Relation target, TupleTableSl
 	Filling    *filling = filling_of(req->id);
 	Packing    *packing = filling ? filling->packing : NULL;
 	TupleConstr *constr = RelationGetDescr(rel)->constr;
-	int			nest;
 
 	current = NULL;
 	if (!may_be_packed(filling, wf, rel, target, info))
@@ -366,12 +373,7 @@ pack_add(Request *req, Workflow *wf, Relation rel, Relation target, TupleTableSl
 	look_at_source(packing, rel, target, wf, info);
 
 	(void) draft_check(req, packing->change, rel, info, NULL, new, NULL);
-	pack_number(packing);
-	slot_getallattrs(new);
-	nest = transmission_modes_begin_for(packing->change->layout);
-	append_row(packing, new->tts_values, new->tts_isnull);
-	transmission_modes_end(nest);
-	pack_counted(packing);
+	pack_slot(packing, new);
 	current = packing->direct ? packing : NULL;
 	return packing->change;
 }
@@ -388,8 +390,6 @@ pack_row(TriggerData *trigdata)
 {
 	Packing    *packing = current;
 	Relation	rel = trigdata->tg_relation;
-	TupleTableSlot *slot = trigdata->tg_trigslot;
-	int			nest;
 
 	if (packing == NULL)
 		return false;
@@ -404,14 +404,9 @@ pack_row(TriggerData *trigdata)
 		current = NULL;
 		return false;
 	}
-	pack_number(packing);
-	slot_getallattrs(slot);
-	nest = transmission_modes_begin_for(packing->change->layout);
-	append_row(packing, slot->tts_values, slot->tts_isnull);
-	transmission_modes_end(nest);
+	pack_slot(packing, trigdata->tg_trigslot);
 	bundle_counted(packing->filling);
 	if (packing->wrapper)
 		wrapper_drafted(packing->wrapper, packing->rri, CMD_INSERT, NULL, NULL);
-	pack_counted(packing);
 	return true;
 }

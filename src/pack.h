@@ -27,7 +27,6 @@ typedef struct ChangeScan
 	bool	   *nulls;
 	MemoryContext outside;
 	MemoryContext context;		/* the pack's */
-	MemoryContext memory;		/* where what is made of the change belongs */
 } ChangeScan;
 
 extern void changes_begin(ChangeScan *scan, List *stored);

@@ -208,14 +208,12 @@ ask_workflow(Request *req, Workflow *wf)
 	governed_begin(&scan, req);
 	while ((change = changes_next(&scan)) != NULL)
 	{
-		MemoryContext oldcxt = MemoryContextSwitchTo(scan.memory);
 		TimestampTz date;
 
 		if (effective && change_date(req, change, "EffectiveDate", &date))
 			narrow(req, effective_date(date, "EffectiveDate"), NO_DATE);
 		if (expires && change_date(req, change, "ExpiryDate", &date))
 			narrow(req, NO_DATE, expiry_date(date, "ExpiryDate"));
-		MemoryContextSwitchTo(oldcxt);
 	}
 	changes_end(&scan);
 	req->workflow = here;

@@ -167,7 +167,7 @@ changes_begin(ChangeScan *scan, List *stored)
 {
 	memset(scan, 0, sizeof(ChangeScan));
 	scan->stored = stored;
-	scan->outside = scan->memory = CurrentMemoryContext;
+	scan->outside = CurrentMemoryContext;
 }
 
 /* Did a change meet a workflow's gate? */
@@ -209,20 +209,19 @@ governed_changes(Request *req)
 }
 
 /*
- * changes_next: the next change; NULL: that was the last.  What is made of it
- * belongs into scan->memory, which lasts as long as the change does: a row of a
- * pack goes as the next pack comes.
+ * changes_next: the next change; NULL: that was the last.  The current memory
+ * context is then one that lasts as long as the change does: a row of a pack goes
+ * as the next pack comes, and what was made of it.
  */
 Change *
 changes_next(ChangeScan *scan)
 {
-	MemoryContext oldcxt;
 	Change	   *change;
 
 	while (scan->pack == NULL || scan->row >= scan->pack->count)
 	{
 		scan->pack = NULL;
-		scan->memory = scan->outside;
+		MemoryContextSwitchTo(scan->outside);
 		if (scan->context)
 			MemoryContextReset(scan->context);
 		if (scan->next >= list_length(scan->stored))
@@ -235,23 +234,19 @@ changes_next(ChangeScan *scan)
 		if (scan->context == NULL)
 			scan->context = AllocSetContextCreate(scan->outside, "idflow packed changes",
 												  ALLOCSET_DEFAULT_SIZES);
-		scan->memory = scan->context;
 		scan->pack = change;
 		scan->row = 0;
-		oldcxt = MemoryContextSwitchTo(scan->context);
+		MemoryContextSwitchTo(scan->context);
 		(void) pack_values(change, &scan->values, &scan->nulls);
-		MemoryContextSwitchTo(oldcxt);
 	}
-	oldcxt = MemoryContextSwitchTo(scan->context);
-	change = row_of(scan->pack, scan->row++, scan->values, scan->nulls);
-	MemoryContextSwitchTo(oldcxt);
-	return change;
+	return row_of(scan->pack, scan->row++, scan->values, scan->nulls);
 }
 
 /* changes_end: the end of it, maybe before the last. */
 void
 changes_end(ChangeScan *scan)
 {
+	MemoryContextSwitchTo(scan->outside);
 	if (scan->context)
 		MemoryContextDelete(scan->context);
 }
