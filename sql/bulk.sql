@@ -380,6 +380,34 @@ SELECT idflow.withdraw(:r12);
 \c - :me
 SELECT seq, count, written, new_image FROM idflow.change_data WHERE request = :r12 ORDER BY seq;
 
+-- ------------- a request that is down to one pack, some of which a gate holds
+\c - :me
+CREATE TABLE bu.single (id int PRIMARY KEY, v text);
+GRANT SELECT, INSERT, UPDATE, DELETE ON bu.single TO bu_app;
+SELECT idflow.attach('Bulk', 'bu.single', '{INSERT,DELETE}');
+CREATE SCHEMA bu_preview;
+GRANT USAGE ON SCHEMA bu_preview TO bu_app;
+SELECT idflow.create_preview('bu.single', 'bu_preview', own => true);
+\c - bu_app
+SET idflow.check_limit = 0;
+BEGIN;
+SELECT idflow.begin_request('one pack') AS r14 \gset
+INSERT INTO bu.single SELECT i, 'x' FROM generate_series(1, 6) i;
+DELETE FROM bu_preview.single WHERE id = 1;
+SELECT seq, count, superseded IS NOT NULL AS superseded FROM packs(:r14);
+SELECT idflow.submit(:r14);
+COMMIT;
+\c - :me
+SELECT idflow.attach('Second', 'bu.single', condition => 'NEW.id % 2 = 0');
+\c - bu_boss
+SELECT approve(:r14);
+\c - :me
+SELECT count(*) FROM bu.single;
+\c - bu_boss
+SELECT approve(:r14);
+\c - :me
+SELECT array_agg(id ORDER BY id) FROM bu.single;
+
 -- what they give is kept until it is written
 \c - :me
 CREATE TABLE bu.traced (id int PRIMARY KEY, boss text);
