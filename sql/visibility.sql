@@ -70,7 +70,7 @@ INSERT INTO idflow.event (request, seq, at, actor, via, transition) VALUES
 	(3, 2, '2026-01-02', 'vis_refiner', 'requester', 'Action-ActionPending-Execute'),
 	(4, 2, '2026-01-02', 'vis_refiner', NULL, 'Action-ActionPending-Execute');
 -- what the library keeps beside these rows
-UPDATE idflow.change_data SET key_hash = hash_array_extended(key, 0) WHERE key IS NOT NULL;
+UPDATE idflow.change_data SET key_hash = key[1]::bigint WHERE key IS NOT NULL;
 UPDATE idflow.request r SET task = t.id FROM idflow.task t WHERE t.request = r.id AND t.state = 'open';
 INSERT INTO idflow.candidate (task, request, key) SELECT t.id, t.request, 'a:idflow_admin' FROM idflow.task t
 	WHERE t.state = 'open' AND NOT EXISTS (SELECT FROM idflow.candidate c WHERE c.task = t.id);

@@ -326,11 +326,24 @@ text_array_list(Datum array)
 }
 
 /*
- * text_array_hash: the hash by which changes are found by their key.
+ * text_array_hash: the hash by which changes are found by their key.  A key that
+ * is one number is its own, so that rows numbered one after the other are
+ * neighbours in the index; a hash would put each into another page.
  */
 int64
 text_array_hash(Datum array)
 {
+	ArrayType  *key = DatumGetArrayTypeP(array);
+
+	if (ARR_NDIM(key) == 1 && ARR_DIMS(key)[0] == 1 && !ARR_HASNULL(key))
+	{
+		char	   *value = TextDatumGetCString(PointerGetDatum(ARR_DATA_PTR(key)));
+		size_t		digits = strspn(value, "0123456789");
+
+		/* what has more digits may not fit */
+		if (digits > 0 && digits <= 18 && value[digits] == '\0')
+			return strtoi64(value, NULL, 10);
+	}
 	return DatumGetInt64(OidFunctionCall2Coll(F_HASH_ARRAY_EXTENDED, DEFAULT_COLLATION_OID,
 											  array, Int64GetDatum(0)));
 }

@@ -246,7 +246,7 @@ CREATE TABLE idflow.candidate (
 	source     text NOT NULL DEFAULT 'Actor' CHECK (idflow.is_state('source', source)),
 	binding    bigint,
 	tenant     text,		-- of the request
-	place      text NOT NULL GENERATED ALWAYS AS (idflow.place(key, tenant)) STORED,
+	place      text COLLATE "C" NOT NULL GENERATED ALWAYS AS (idflow.place(key, tenant)) STORED,
 	PRIMARY KEY (task, key)
 );
 
