@@ -96,7 +96,7 @@ INSERT INTO idflow.change_data (request, seq, target, target_name, operation, la
 INSERT INTO idflow.vote (task, seq, request, principal, via, vote, comment, voted_at, revision, superseded)
 	VALUES (101, 1, 1, 'read_deputy', 'profile read_bosses', 'Approve', 'too early', '2026-01-02', 1, true);
 -- what the library keeps beside these rows
-UPDATE idflow.change_data SET key_hash = key[1]::bigint WHERE key IS NOT NULL;
+UPDATE idflow.change_data SET key_hash = CASE WHEN cardinality(key) = 1 THEN key[1]::bigint ELSE hash_array_extended(key, 0) END WHERE key IS NOT NULL;
 UPDATE idflow.request r SET task = t.id FROM idflow.task t WHERE t.request = r.id AND t.state = 'open';
 INSERT INTO idflow.candidate (task, request, key) SELECT t.id, t.request, 'a:idflow_admin' FROM idflow.task t
 	WHERE t.state = 'open' AND NOT EXISTS (SELECT FROM idflow.candidate c WHERE c.task = t.id);
