@@ -81,8 +81,9 @@ idflow_reassign(PG_FUNCTION_ARGS)
 }
 
 /*
- * idflow_move_tasks: somebody left: the open tasks that name him go to
- * somebody else.  In the order of the requests, as every call on many.
+ * idflow_move_tasks: somebody left: the open tasks that name him, and the items
+ * of access reviews, go to somebody else.  In the order of the requests, as every
+ * call on many.
  */
 Datum
 idflow_move_tasks(PG_FUNCTION_ARGS)
@@ -105,6 +106,10 @@ idflow_move_tasks(PG_FUNCTION_ARGS)
 		"UPDATE idflow.task SET claimed_by = NULL, claimed_at = NULL, claimed_binding = NULL"
 		" WHERE id OPERATOR(pg_catalog.=) $1 AND claimed_by OPERATOR(pg_catalog.=) $2",
 		2, {INT8OID, TEXTOID}
+	};
+	static StorePlan move_items = {
+		"SELECT idflow.campaign_move($1, $2, $3)",
+		3, {TEXTOID, TEXTOID, TEXTOID}
 	};
 	char	   *from = text_argument(fcinfo, 0);
 	char	   *to = text_argument(fcinfo, 1);
@@ -178,5 +183,13 @@ idflow_move_tasks(PG_FUNCTION_ARGS)
 		request_write(req);
 		moved++;
 	}
+
+	values[0] = CStringGetTextDatum(from);
+	values[1] = CStringGetTextDatum(to);
+	values[2] = CStringGetTextDatum(reason);
+	store_begin(&save);
+	store_exec(&move_items, values, NULL, false);
+	moved += spi_int32(SPI_tuptable->vals[0], 1);
+	store_end(&save);
 	PG_RETURN_INT32(moved);
 }

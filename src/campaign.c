@@ -33,14 +33,17 @@ PG_FUNCTION_INFO_V1(idflow_start_review);
 
 static StorePlan insert_campaign = {
 	"INSERT INTO idflow.campaign (target, target_name, workflow, condition, reviewer, title, due, outcome,"
-	" unanswered, every, starter, role, tenant, started_at)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, pg_catalog.now()) RETURNING id",
+	" unanswered, every, starter, role, tenant, started_at, starter_binding, role_binding)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, pg_catalog.now(),"
+	" idflow.binding($11), idflow.binding($12)) RETURNING id",
 	13, {REGCLASSOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID,
 	TEXTOID, INTERVALOID, TEXTOID, TEXTOID, TEXTOID}
 };
 
 static StorePlan select_campaign = {
-	"SELECT target::pg_catalog.oid, target_name, workflow, condition, reviewer, starter, role, title, tenant"
+	"SELECT target::pg_catalog.oid, target_name, workflow, condition, reviewer, starter, role, title, tenant,"
+	" CASE WHEN NOT idflow.is_bound(role, role_binding) THEN role::pg_catalog.text"
+	"  WHEN NOT idflow.is_bound(starter, starter_binding) THEN starter END"
 	" FROM idflow.campaign WHERE id OPERATOR(pg_catalog.=) $1",
 	1, {INT8OID}
 };
@@ -85,6 +88,7 @@ campaign_load(int64 id)
 	campaign->role = spi_text(row, 7);
 	campaign->title = spi_text(row, 8);
 	campaign->tenant = spi_text(row, 9);
+	campaign->gone = spi_text(row, 10);
 	store_end(&save);
 	return campaign;
 }
@@ -119,6 +123,12 @@ campaign_open_target(Campaign *campaign, Oid *role)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("role \"%s\", which started the access review, does not exist", campaign->role)));
+	if (campaign->gone)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("role \"%s\", which started the access review, does not exist any more", campaign->gone),
+				 errdetail("Another role has its name now."),
+				 errhint("Start the access review again.")));
 	rel = try_relation_open(campaign->target, AccessShareLock);
 	if (rel == NULL)
 		ereport(ERROR,

@@ -18,6 +18,7 @@ typedef struct Campaign
 	char	   *starter;
 	char	   *tenant;			/* its starter's, when he started it; NULL: none */
 	char	   *role;
+	char	   *gone;			/* whose name, of these two, is another's now; NULL: none */
 	char	   *title;
 } Campaign;
 

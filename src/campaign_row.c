@@ -53,8 +53,9 @@ enum
 };
 
 static StorePlan insert_items = {
-	"INSERT INTO idflow.campaign_item (campaign, seq, key, \"row\", digest, subject, reviewers, asked, tenant)"
-	" SELECT $1, $2 OPERATOR(pg_catalog.+) t.n, t.key, t.image, t.digest, t.subject, k.keys, k.keys, $9"
+	"INSERT INTO idflow.campaign_item (campaign, seq, key, \"row\", digest, subject, reviewers, asked, bindings, tenant)"
+	" SELECT $1, $2 OPERATOR(pg_catalog.+) t.n, t.key, t.image, t.digest, t.subject, k.keys, k.keys,"
+	" idflow.key_bindings(k.keys), $9"
 	" FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5),"
 	"  pg_catalog.unnest($6), pg_catalog.unnest($7)) WITH ORDINALITY t (key, digest, image, reviewer, subject, n),"
 	" LATERAL (SELECT idflow.campaign_reviewers(t.reviewer, $8, t.subject) OFFSET 0) k (keys)",

@@ -123,6 +123,8 @@ static StorePlan forget_people[] = {
 	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}},
 	{"UPDATE idflow.campaign SET starter = CASE WHEN starter OPERATOR(pg_catalog.=) $1 THEN $2 ELSE starter END,"
 	" role = CASE WHEN role OPERATOR(pg_catalog.=) $1::pg_catalog.name THEN $2::pg_catalog.name ELSE role END,"
+	" starter_binding = CASE WHEN starter OPERATOR(pg_catalog.=) $1 THEN NULL ELSE starter_binding END,"
+	" role_binding = CASE WHEN role OPERATOR(pg_catalog.=) $1::pg_catalog.name THEN NULL ELSE role_binding END,"
 	" ended_by = CASE WHEN ended_by OPERATOR(pg_catalog.=) $1 THEN $2 ELSE ended_by END"
 	" WHERE $1 OPERATOR(pg_catalog.=) ANY (ARRAY[starter, role::pg_catalog.text, ended_by])",
 	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}},
@@ -135,9 +137,23 @@ static StorePlan forget_people[] = {
 	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}},
 	{"UPDATE idflow.campaign_vote SET comment = CASE WHEN $1 OPERATOR(pg_catalog.=) ANY (ARRAY[principal, on_behalf_of]) THEN NULL ELSE comment END,"
 	" principal = CASE WHEN principal OPERATOR(pg_catalog.=) $1 THEN $2 ELSE principal END,"
+	" binding = CASE WHEN principal OPERATOR(pg_catalog.=) $1 THEN NULL ELSE binding END,"
 	" on_behalf_of = CASE WHEN on_behalf_of OPERATOR(pg_catalog.=) $1 THEN $2 ELSE on_behalf_of END,"
+	" behalf_binding = CASE WHEN on_behalf_of OPERATOR(pg_catalog.=) $1 THEN NULL ELSE behalf_binding END,"
 	" reviewer = CASE WHEN reviewer OPERATOR(pg_catalog.=) $3 THEN $4 ELSE reviewer END"
 	" WHERE $1 OPERATOR(pg_catalog.=) ANY (ARRAY[principal, on_behalf_of]) OR reviewer OPERATOR(pg_catalog.=) $3",
+	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}},
+	{"UPDATE idflow.campaign_event SET"
+	" comment = CASE WHEN $1 OPERATOR(pg_catalog.=) ANY (ARRAY[actor, on_behalf_of]) THEN NULL ELSE comment END,"
+	" data = idflow.with_pseudonym(data, $1, $2),"
+	" via = pg_catalog.array_to_string(pg_catalog.array_replace(pg_catalog.string_to_array(via, ', '),"
+	"  'principal ' OPERATOR(pg_catalog.||) $1, 'principal ' OPERATOR(pg_catalog.||) $2), ', '),"
+	" binding = CASE WHEN actor OPERATOR(pg_catalog.=) $1 THEN NULL ELSE binding END,"
+	" actor = CASE WHEN actor OPERATOR(pg_catalog.=) $1 THEN $2 ELSE actor END,"
+	" behalf_binding = CASE WHEN on_behalf_of OPERATOR(pg_catalog.=) $1 THEN NULL ELSE behalf_binding END,"
+	" on_behalf_of = CASE WHEN on_behalf_of OPERATOR(pg_catalog.=) $1 THEN $2 ELSE on_behalf_of END"
+	" WHERE $1 OPERATOR(pg_catalog.=) ANY (ARRAY[actor, on_behalf_of])"
+	"  OR idflow.with_pseudonym(data, $1, $2) OPERATOR(pg_catalog.<>) data",
 	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}},
 	{"UPDATE idflow.gate_off SET actor = CASE WHEN actor OPERATOR(pg_catalog.=) $1 THEN $2 ELSE actor END,"
 	" role = CASE WHEN role OPERATOR(pg_catalog.=) $1::pg_catalog.name THEN $2::pg_catalog.name ELSE role END"

@@ -149,6 +149,7 @@ extern int64 applying_request(void);
 
 extern int64 principal_binding(const char *name);	/* 0: no database role */
 extern bool principal_is_bound(const char *name, int64 binding);
+extern bool key_is_bound(const char *key, int64 binding);
 extern Datum binding_datum(int64 binding, char *isnull);
 
 /* The same in SQL, of a name and of a row of idflow.candidate. */

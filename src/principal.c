@@ -26,7 +26,9 @@
 #include "common/hashfn.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "catalog/pg_type.h"
 #include "utils/acl.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
@@ -35,9 +37,13 @@
 #include "utils/syscache.h"
 
 #include "idflow.h"
+#include "tenant.h"
 
 PG_FUNCTION_INFO_V1(idflow_binding);
 PG_FUNCTION_INFO_V1(idflow_is_bound);
+PG_FUNCTION_INFO_V1(idflow_key_bindings);
+PG_FUNCTION_INFO_V1(idflow_asks);
+PG_FUNCTION_INFO_V1(idflow_bound_keys);
 
 /* What this database marks its bindings with. */
 static uint32
@@ -160,6 +166,17 @@ principal_is_bound(const char *name, int64 binding)
 }
 
 /*
+ * key_is_bound: the same for a candidate key.  A profile's is bound by those
+ * who hold it.
+ */
+bool
+key_is_bound(const char *key, int64 binding)
+{
+	return strncmp(key, KEY_PRINCIPAL, strlen(KEY_PRINCIPAL)) != 0 ||
+		principal_is_bound(key + strlen(KEY_PRINCIPAL), binding);
+}
+
+/*
  * request_is_of: did a person make a request?  The name alone doesn't say so.
  */
 bool
@@ -213,4 +230,115 @@ idflow_is_bound(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	PG_RETURN_BOOL(principal_is_bound(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT64(1)));
+}
+
+/*
+ * ------------------------------------------------------------ several at once
+ *
+ * An item of an access review has its reviewers in arrays: keys, or places, and
+ * beside them a bigint[] of as many bindings, null where none has one.
+ */
+
+/* The bindings of n keys, 0 for none. */
+static int64 *
+read_bindings(FunctionCallInfo fcinfo, int arg, int n)
+{
+	int64	   *bindings = (int64 *) palloc0(Max(n, 1) * sizeof(int64));
+	Datum	   *values;
+	bool	   *nulls;
+	int			count;
+
+	if (PG_ARGISNULL(arg))
+		return bindings;
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(arg), INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE,
+					  &values, &nulls, &count);
+	for (int i = 0; i < Min(n, count); i++)
+		if (!nulls[i])
+			bindings[i] = DatumGetInt64(values[i]);
+	return bindings;
+}
+
+/* idflow.key_bindings(keys) */
+Datum
+idflow_key_bindings(PG_FUNCTION_ARGS)
+{
+	List	   *keys = text_array_list(PG_GETARG_DATUM(0));
+	int			n = list_length(keys);
+	Datum	   *values = (Datum *) palloc(Max(n, 1) * sizeof(Datum));
+	bool	   *nulls = (bool *) palloc(Max(n, 1) * sizeof(bool));
+	int			dims[1] = {n};
+	int			lbs[1] = {1};
+	bool		any = false;
+
+	for (int i = 0; i < n; i++)
+	{
+		const char *key = list_nth(keys, i);
+		int64		binding = 0;
+
+		if (key && strncmp(key, KEY_PRINCIPAL, strlen(KEY_PRINCIPAL)) == 0)
+			binding = principal_binding(key + strlen(KEY_PRINCIPAL));
+		values[i] = Int64GetDatum(binding);
+		nulls[i] = binding == 0;
+		any |= binding != 0;
+	}
+	if (!any)
+		PG_RETURN_NULL();
+	PG_RETURN_ARRAYTYPE_P(construct_md_array(values, nulls, 1, dims, lbs, INT8OID, 8,
+											 FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+/* idflow.asks(places, bindings, mine) */
+Datum
+idflow_asks(PG_FUNCTION_ARGS)
+{
+	List	   *places;
+	List	   *mine;
+	int64	   *bindings;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(2))
+		PG_RETURN_NULL();
+	places = text_array_list(PG_GETARG_DATUM(0));
+	mine = text_array_list(PG_GETARG_DATUM(2));
+	bindings = read_bindings(fcinfo, 1, list_length(places));
+	for (int i = 0; i < list_length(places); i++)
+	{
+		const char *place = list_nth(places, i);
+
+		if (place && strings_contain(mine, place) && key_is_bound(place_key(place), bindings[i]))
+			PG_RETURN_BOOL(true);
+	}
+	PG_RETURN_BOOL(false);
+}
+
+/* idflow.bound_keys(keys, asked, bindings) */
+Datum
+idflow_bound_keys(PG_FUNCTION_ARGS)
+{
+	List	   *asked;
+	List	   *result = NIL;
+	int64	   *bindings;
+	ListCell   *lc;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		PG_RETURN_NULL();
+	if (PG_ARGISNULL(2))
+		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
+	asked = text_array_list(PG_GETARG_DATUM(1));
+	bindings = read_bindings(fcinfo, 2, list_length(asked));
+	foreach(lc, text_array_list(PG_GETARG_DATUM(0)))
+	{
+		const char *key = lfirst(lc);
+
+		for (int i = 0; key && i < list_length(asked); i++)
+		{
+			const char *other = list_nth(asked, i);
+
+			if (other && strcmp(key, other) == 0 && key_is_bound(key, bindings[i]))
+			{
+				result = lappend(result, unconstify(char *, key));
+				break;
+			}
+		}
+	}
+	PG_RETURN_DATUM(text_array_datum(result));
 }

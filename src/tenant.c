@@ -182,8 +182,10 @@ actor_places(const char *principal, List *within)
 	return places;
 }
 
-/* The candidate key in a place. */
-static const char *
+/*
+ * place_key: the candidate key in a place.
+ */
+const char *
 place_key(const char *place)
 {
 	char	   *rest;
@@ -200,10 +202,7 @@ place_key(const char *place)
 Datum
 idflow_place_is_bound(PG_FUNCTION_ARGS)
 {
-	const char *key = place_key(text_to_cstring(PG_GETARG_TEXT_PP(0)));
-
-	PG_RETURN_BOOL(strncmp(key, KEY_PRINCIPAL, strlen(KEY_PRINCIPAL)) != 0 ||
-				   principal_is_bound(key + strlen(KEY_PRINCIPAL), PG_GETARG_INT64(1)));
+	PG_RETURN_BOOL(key_is_bound(place_key(text_to_cstring(PG_GETARG_TEXT_PP(0))), PG_GETARG_INT64(1)));
 }
 
 /* idflow.my_places() */

@@ -73,6 +73,24 @@ CREATE FUNCTION idflow.place_is_bound(place text, binding bigint) RETURNS boolea
 COMMENT ON FUNCTION idflow.place_is_bound(text, bigint) IS
 'idflow.is_bound() of the name in a place of idflow.candidate, so that its index has all that the inbox asks for.';
 
+CREATE FUNCTION idflow.key_bindings(keys text[]) RETURNS bigint[]
+	AS 'MODULE_PATHNAME', 'idflow_key_bindings'
+	LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION idflow.key_bindings(text[]) IS
+'idflow.binding() of the names in candidate keys, one for each; null if there is none at all.';
+
+CREATE FUNCTION idflow.asks(places text[], bindings bigint[], mine text[]) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'idflow_asks'
+	LANGUAGE C STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION idflow.asks(text[], bigint[], text[]) IS
+'Is one of the places mine, and its name still whose it was by the binding that stands for it? Part of access reviews.';
+
+CREATE FUNCTION idflow.bound_keys(keys text[], asked text[], bindings bigint[]) RETURNS text[]
+	AS 'MODULE_PATHNAME', 'idflow_bound_keys'
+	LANGUAGE C STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION idflow.bound_keys(text[], text[], bigint[]) IS
+'The keys, out of those asked, whose names are still whose they were by the bindings of those asked. Part of access reviews.';
+
 CREATE FUNCTION idflow.bind_member() RETURNS trigger
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$

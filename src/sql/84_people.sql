@@ -48,7 +48,7 @@ COMMENT ON FUNCTION idflow.override(bigint, text, text) IS
 CREATE FUNCTION idflow.move_tasks(from_principal text, to_principal text, reason text) RETURNS int
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'idflow_move_tasks';
 COMMENT ON FUNCTION idflow.move_tasks(text, text, text) IS
-'Moves the open tasks that name a person to another one, and returns how many. Tasks from which four eyes keeps the other one stay, with a warning. Definitions that name the person are not changed. For idflow_admin. Errors: 22023.';
+'Moves the open tasks that name a person to another one, and the items of access reviews that he has not answered, and returns how many. What four eyes or a tenant keeps the other one from stays, with a warning. Definitions that name the person are not changed. For idflow_admin. Errors: 22023.';
 
 REVOKE ALL ON FUNCTION idflow.override(bigint, text, text), idflow.move_tasks(text, text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION idflow.override(bigint, text, text), idflow.move_tasks(text, text, text) TO idflow_admin;

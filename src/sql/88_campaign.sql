@@ -21,7 +21,10 @@ CREATE TABLE idflow.campaign (
 	started_at   timestamptz NOT NULL,
 	due          timestamptz,
 	ended_at     timestamptz,
-	ended_by     text
+	ended_by     text,
+	-- whose the names are, see idflow.binding()
+	starter_binding bigint,
+	role_binding bigint
 );
 CREATE INDEX campaign_starter ON idflow.campaign (starter);
 COMMENT ON TABLE idflow.campaign IS 'Access reviews: each asks about the rows of a table whether they are to stay.';
@@ -40,6 +43,7 @@ CREATE TABLE idflow.campaign_item (
 	reviewers   text[] NOT NULL,
 	asked       text[] NOT NULL,
 	tenant      text,
+	bindings    bigint[],
 	places      text[] NOT NULL GENERATED ALWAYS AS (idflow.places(asked, tenant)) STORED,
 	state       text NOT NULL DEFAULT 'open' CHECK (state OPERATOR(pg_catalog.=) ANY ('{open,escalated,kept,revoked,gone}')),
 	revision    int NOT NULL DEFAULT 1,
@@ -57,6 +61,7 @@ COMMENT ON COLUMN idflow.campaign_item."row" IS 'As it was when it was last show
 COMMENT ON COLUMN idflow.campaign_item.subject IS 'Whom the row is about, by the workflow''s Subject: he doesn''t decide about it.';
 COMMENT ON COLUMN idflow.campaign_item.reviewers IS 'Who is asked now, as keys: u:person, p:profile or a:idflow_admin. Each has one voice.';
 COMMENT ON COLUMN idflow.campaign_item.asked IS 'All who have been asked; they keep sight of the item, so long as they are of its tenant.';
+COMMENT ON COLUMN idflow.campaign_item.bindings IS 'Whose the names in asked are, one for each, see idflow.binding(); null: none was a role''s.';
 COMMENT ON COLUMN idflow.campaign_item.tenant IS 'The campaign''s.';
 COMMENT ON COLUMN idflow.campaign_item.places IS 'Who has been asked, within the tenant, see idflow.place().';
 COMMENT ON COLUMN idflow.campaign_item.state IS 'open; escalated: others are asked now; kept, revoked; gone: the row wasn''t there any more.';
@@ -76,7 +81,10 @@ CREATE TABLE idflow.campaign_vote (
 	vote          text NOT NULL CHECK (vote OPERATOR(pg_catalog.=) ANY ('{Keep,Revoke}')),
 	comment       text,
 	superseded    boolean NOT NULL DEFAULT false,
-	at            timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+	at            timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	-- whose the names are, see idflow.binding()
+	binding       bigint,
+	behalf_binding bigint
 );
 CREATE UNIQUE INDEX campaign_vote_one ON idflow.campaign_vote (campaign, seq, reviewer) WHERE NOT superseded;
 COMMENT ON TABLE idflow.campaign_vote IS 'What reviewers said of the items of campaigns. superseded: said something else later, or the row has changed since, or others are asked.';
@@ -90,38 +98,42 @@ CREATE TABLE idflow.campaign_event (
 	actor         text NOT NULL,
 	on_behalf_of  text,
 	via           text NOT NULL,
-	transition    text NOT NULL CHECK (transition OPERATOR(pg_catalog.=) ANY ('{Start,Keep,Revoke,Show,Gone,Escalate,End}')),
+	transition    text NOT NULL CHECK (transition OPERATOR(pg_catalog.=) ANY ('{Start,Keep,Revoke,Show,Gone,Escalate,Move,End}')),
 	from_state    text,
 	to_state      text,
 	comment       text,
 	data          jsonb,
+	-- whose the names are, see idflow.binding()
+	binding       bigint,
+	behalf_binding bigint,
 	PRIMARY KEY (campaign, seq)
 );
 CREATE INDEX campaign_event_actor ON idflow.campaign_event (actor, campaign);
 COMMENT ON TABLE idflow.campaign_event IS
-'History of access reviews: who said or did what, by what right, when and why. Never updated or deleted.';
+'History of access reviews: who said or did what, by what right, when and why. Never deleted, and updated by idflow.erase() only.';
 COMMENT ON COLUMN idflow.campaign_event.seq IS 'Order of the events; a campaign''s own need not follow each other without gaps.';
 COMMENT ON COLUMN idflow.campaign_event.item IS 'Null: the campaign as a whole.';
 COMMENT ON COLUMN idflow.campaign_event.actor IS 'Who acted; idflow where it was time that did.';
 COMMENT ON COLUMN idflow.campaign_event.via IS
 'By what right: principal or profile, and its name, or idflow_admin, with "deputy, " before it that of the one in on_behalf_of; starter; due, end_review or every where an item or a campaign was not decided by a vote.';
 COMMENT ON COLUMN idflow.campaign_event.transition IS
-'Start; Keep or Revoke: a vote, or what becomes of an item at the end; Show: the row had changed, and votes on it are void; Gone: there was no row any more; Escalate: others are asked; End.';
+'Start; Keep or Revoke: a vote, or what becomes of an item at the end; Show: the row had changed, and votes on it are void; Gone: there was no row any more; Escalate: others are asked; Move: somebody else is, by idflow.move_tasks(); End.';
 COMMENT ON COLUMN idflow.campaign_event.from_state IS 'State of the item, or of the campaign, before.';
 COMMENT ON COLUMN idflow.campaign_event.to_state IS 'And afterwards.';
 COMMENT ON COLUMN idflow.campaign_event.data IS
-'revision: of the item as it was shown; request: by which its row is deleted; reviewers: who is asked instead; error: why the row could not be revoked; items: how many the campaign asks about.';
+'revision: of the item as it was shown; request: by which its row is deleted; reviewers: who is asked instead; principal, moved_from: to whom an item was moved, and from whom; error: why the row could not be revoked; items: how many the campaign asks about.';
 
 -- ------------------------------------------------------------ who sees what
 
 CREATE FUNCTION idflow.my_campaigns(as_reviewer boolean) RETURNS SETOF bigint
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT c.id FROM idflow.campaign c WHERE c.starter = idflow.actor()
+	SELECT c.id FROM idflow.campaign c WHERE c.starter = idflow.actor() AND idflow.is_bound(c.starter, c.starter_binding)
 	UNION
 	SELECT i.campaign FROM idflow.campaign_item i
-	WHERE as_reviewer AND i.places && (SELECT pg_catalog.array_agg(k) FROM pg_catalog.unnest(idflow.my_places() || idflow.deputy_places()) k
-								WHERE NOT pg_catalog.starts_with(k, 'a:'))
+		CROSS JOIN (SELECT array_agg(k) FROM unnest(idflow.my_places() || idflow.deputy_places()) k
+					WHERE NOT starts_with(k, 'a:')) m (places)
+	WHERE as_reviewer AND i.places && m.places AND (i.bindings IS NULL OR idflow.asks(i.places, i.bindings, m.places))
 $$;
 COMMENT ON FUNCTION idflow.my_campaigns(boolean) IS
 'Campaigns that the present actor has started; with as_reviewer, also those that ask or have asked him. For policies.';
@@ -134,12 +146,15 @@ CREATE POLICY visible ON idflow.campaign FOR SELECT TO PUBLIC
 	USING (id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT idflow.my_campaigns(true))));
 CREATE POLICY visible ON idflow.campaign_item FOR SELECT TO PUBLIC
 	USING (places OPERATOR(pg_catalog.&&) (SELECT idflow.my_places() OPERATOR(pg_catalog.||) idflow.deputy_places())
+		   AND (bindings IS NULL OR idflow.asks(places, bindings, (SELECT idflow.my_places() OPERATOR(pg_catalog.||) idflow.deputy_places())))
 		   OR campaign OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT idflow.my_campaigns(false))));
 CREATE POLICY visible ON idflow.campaign_vote FOR SELECT TO PUBLIC
-	USING ((SELECT idflow.actor()) OPERATOR(pg_catalog.=) ANY (ARRAY[principal, on_behalf_of])
+	USING (principal OPERATOR(pg_catalog.=) (SELECT idflow.actor()) AND idflow.is_bound(principal, binding)
+		   OR on_behalf_of OPERATOR(pg_catalog.=) (SELECT idflow.actor()) AND idflow.is_bound(on_behalf_of, behalf_binding)
 		   OR campaign OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT idflow.my_campaigns(false))));
 CREATE POLICY visible ON idflow.campaign_event FOR SELECT TO PUBLIC
-	USING ((SELECT idflow.actor()) OPERATOR(pg_catalog.=) ANY (ARRAY[actor, on_behalf_of])
+	USING (actor OPERATOR(pg_catalog.=) (SELECT idflow.actor()) AND idflow.is_bound(actor, binding)
+		   OR on_behalf_of OPERATOR(pg_catalog.=) (SELECT idflow.actor()) AND idflow.is_bound(on_behalf_of, behalf_binding)
 		   OR campaign OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT idflow.my_campaigns(false))));
 DO $$
 DECLARE
@@ -153,7 +168,7 @@ END
 $$;
 -- not the digest: from it hidden values could be guessed
 GRANT SELECT ON idflow.campaign, idflow.campaign_vote, idflow.campaign_event TO PUBLIC;
-GRANT SELECT (campaign, seq, key, "row", subject, reviewers, asked, tenant, places, state, revision, request, decided_at, decided_by, error)
+GRANT SELECT (campaign, seq, key, "row", subject, reviewers, asked, bindings, tenant, places, state, revision, request, decided_at, decided_by, error)
 	ON idflow.campaign_item TO PUBLIC;
 
 -- ------------------------------------------------------------------- parts
@@ -195,6 +210,17 @@ $$;
 COMMENT ON FUNCTION idflow.campaign_reviewers(jsonb, text, text) IS
 'Part of access reviews: the keys of an item''s reviewers, without its subject.';
 
+CREATE FUNCTION idflow.bindings_with(asked text[], bindings bigint[], added text[]) RETURNS bigint[]
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE WHEN bindings IS NOT NULL OR n.new IS NOT NULL THEN
+		coalesce(bindings, array_fill(NULL::bigint, ARRAY[cardinality(asked)]))
+		|| coalesce(n.new, array_fill(NULL::bigint, ARRAY[cardinality(added)])) END
+	FROM (SELECT idflow.key_bindings(added)) n (new)
+$$;
+COMMENT ON FUNCTION idflow.bindings_with(text[], bigint[], text[]) IS
+'Part of access reviews: the bindings of those asked, and of others who are asked from now on.';
+
 /*
  * Whom else to ask, instead of somebody: his manager, else idflow_admin.
  */
@@ -216,9 +242,8 @@ AS $$
 		WHERE i.campaign = $1 AND i.seq = ANY ($2) GROUP BY i.seq
 	)
 	UPDATE idflow.campaign_item i SET state = $3,
-		reviewers = coalesce(a.managers, ARRAY['a:idflow_admin']),
-		asked = i.asked || coalesce(a.managers, ARRAY['a:idflow_admin'])
-	FROM asked a
+		reviewers = a.keys, asked = i.asked || a.keys, bindings = idflow.bindings_with(i.asked, i.bindings, a.keys)
+	FROM (SELECT seq, coalesce(managers, ARRAY['a:idflow_admin']) AS keys FROM asked) a
 	WHERE i.campaign = $1 AND i.seq = a.seq
 $$;
 COMMENT ON FUNCTION idflow.campaign_escalate(bigint, bigint[], text) IS
@@ -241,7 +266,7 @@ AS $$
 		SELECT i.seq, ARRAY(SELECT r FROM unnest(i.reviewers) r WHERE r <> ALL (ARRAY(SELECT s.key FROM stranger s))) AS keys
 		FROM idflow.campaign_item i WHERE i.campaign = $1 AND i.reviewers && ARRAY(SELECT s.key FROM stranger s)
 	)
-	UPDATE idflow.campaign_item i SET reviewers = k.keys, asked = k.keys
+	UPDATE idflow.campaign_item i SET reviewers = k.keys, asked = k.keys, bindings = idflow.key_bindings(k.keys)
 	FROM kept k WHERE i.campaign = $1 AND i.seq = k.seq;
 
 	SELECT idflow.campaign_escalate($1, n.seqs, 'open')
@@ -255,8 +280,8 @@ CREATE FUNCTION idflow.campaign_escalate_one(campaign bigint, seq bigint, by tex
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT idflow.campaign_escalate($1, ARRAY[$2], 'escalated');
-	INSERT INTO idflow.campaign_event (campaign, item, actor, via, transition, from_state, to_state, data)
-	SELECT $1, $2, $3, $4, 'Escalate', 'open', 'escalated',
+	INSERT INTO idflow.campaign_event (campaign, item, actor, binding, via, transition, from_state, to_state, data)
+	SELECT $1, $2, $3, idflow.binding($3), $4, 'Escalate', 'open', 'escalated',
 		jsonb_strip_nulls(jsonb_build_object('reviewers', x.reviewers, 'error', $5))
 	FROM idflow.campaign_item x WHERE x.campaign = $1 AND x.seq = $2
 $$;
@@ -296,8 +321,8 @@ BEGIN
 	IF NOT FOUND THEN
 		RETURN true;
 	END IF;
-	INSERT INTO idflow.campaign_event (campaign, actor, via, transition, from_state, to_state)
-	VALUES (c.id, by, via, 'End', 'open', 'ended');
+	INSERT INTO idflow.campaign_event (campaign, actor, binding, via, transition, from_state, to_state)
+	VALUES (c.id, by, idflow.binding(by), via, 'End', 'open', 'ended');
 
 	-- in the order of their numbers, as those who decide lock them
 	PERFORM FROM idflow.campaign_item x WHERE x.campaign = c.id AND x.state = 'open' ORDER BY x.seq FOR UPDATE;
@@ -313,13 +338,13 @@ BEGIN
 		WHERE x.campaign = c.id AND x.seq = o.seq AND 'Keep' IN (o.outcome, CASE o.outcome WHEN 'Unanswered' THEN c.unanswered END)
 		RETURNING x.seq, x.revision
 	), told AS (
-		INSERT INTO idflow.campaign_event (campaign, item, actor, via, transition, from_state, to_state, data)
-		SELECT c.id, k.seq, by, via, 'Keep', 'open', 'kept', jsonb_build_object('revision', k.revision) FROM kept k
+		INSERT INTO idflow.campaign_event (campaign, item, actor, binding, via, transition, from_state, to_state, data)
+		SELECT c.id, k.seq, by, idflow.binding(by), via, 'Keep', 'open', 'kept', jsonb_build_object('revision', k.revision) FROM kept k
 	)
 	SELECT coalesce(array_agg(o.seq), '{}') INTO escalated FROM o WHERE o.outcome = 'Unanswered' AND c.unanswered = 'Escalate';
 	PERFORM idflow.campaign_escalate(c.id, escalated, 'escalated');
-	INSERT INTO idflow.campaign_event (campaign, item, actor, via, transition, from_state, to_state, data)
-	SELECT c.id, x.seq, by, via, 'Escalate', 'open', 'escalated', jsonb_build_object('reviewers', x.reviewers)
+	INSERT INTO idflow.campaign_event (campaign, item, actor, binding, via, transition, from_state, to_state, data)
+	SELECT c.id, x.seq, by, idflow.binding(by), via, 'Escalate', 'open', 'escalated', jsonb_build_object('reviewers', x.reviewers)
 	FROM idflow.campaign_item x WHERE x.campaign = c.id AND x.seq = ANY (escalated);
 
 	-- what is left is to be revoked
@@ -333,23 +358,23 @@ BEGIN
 			IF live IS NULL THEN
 				UPDATE idflow.campaign_item x SET state = 'gone', decided_at = clock_timestamp(), decided_by = via
 				WHERE x.campaign = c.id AND x.seq = i.seq;
-				INSERT INTO idflow.campaign_event (campaign, item, actor, via, transition, from_state, to_state)
-				VALUES (c.id, i.seq, by, via, 'Gone', 'open', 'gone');
+				INSERT INTO idflow.campaign_event (campaign, item, actor, binding, via, transition, from_state, to_state)
+				VALUES (c.id, i.seq, by, idflow.binding(by), via, 'Gone', 'open', 'gone');
 			ELSIF i.voted AND live ->> 'digest' <> i.digest THEN
 				-- they spoke of another row than there is now
 				UPDATE idflow.campaign_item x
 				SET digest = live ->> 'digest', "row" = live -> 'row', revision = x.revision + 1
 				WHERE x.campaign = c.id AND x.seq = i.seq;
-				INSERT INTO idflow.campaign_event (campaign, item, actor, via, transition, from_state, to_state, data)
-				VALUES (c.id, i.seq, by, via, 'Show', 'open', 'open', jsonb_build_object('revision', i.revision + 1));
+				INSERT INTO idflow.campaign_event (campaign, item, actor, binding, via, transition, from_state, to_state, data)
+				VALUES (c.id, i.seq, by, idflow.binding(by), via, 'Show', 'open', 'open', jsonb_build_object('revision', i.revision + 1));
 				PERFORM idflow.campaign_escalate_one(c.id, i.seq, by, via, NULL);
 			ELSE
 				number := idflow.campaign_delete(c.id, i.seq);
 				UPDATE idflow.campaign_item x
 				SET state = 'revoked', request = number, decided_at = clock_timestamp(), decided_by = via
 				WHERE x.campaign = c.id AND x.seq = i.seq;
-				INSERT INTO idflow.campaign_event (campaign, item, actor, via, transition, from_state, to_state, data)
-				VALUES (c.id, i.seq, by, via, 'Revoke', 'open', 'revoked',
+				INSERT INTO idflow.campaign_event (campaign, item, actor, binding, via, transition, from_state, to_state, data)
+				VALUES (c.id, i.seq, by, idflow.binding(by), via, 'Revoke', 'open', 'revoked',
 					jsonb_build_object('revision', i.revision, 'request', number));
 			END IF;
 		EXCEPTION WHEN OTHERS THEN
@@ -362,6 +387,44 @@ END $$;
 COMMENT ON FUNCTION idflow.campaign_end(bigint, text, text) IS
 'Part of access reviews: ends a campaign; what is open is decided by the votes there are, else as unanswered says. What cannot be revoked is escalated, with its error. False, and nothing is done, where it is due and somebody is deciding about an item.';
 
+CREATE FUNCTION idflow.campaign_move(of_whom text, to_whom text, reason text) RETURNS int
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	me CONSTANT text := idflow.actor();
+	i record;
+	why text;
+	moved int := 0;
+BEGIN
+	FOR i IN
+		SELECT x.campaign, x.seq, x.state, x.reviewers, x.asked, x.bindings, x.subject, x.tenant
+		FROM idflow.campaign_item x
+		WHERE x.asked @> ARRAY['u:' || of_whom] AND x.reviewers @> ARRAY['u:' || of_whom] AND x.state = ANY ('{open,escalated}')
+			AND NOT EXISTS (SELECT FROM idflow.campaign_vote v WHERE v.campaign = x.campaign AND v.seq = x.seq
+								AND v.reviewer = 'u:' || of_whom AND NOT v.superseded)
+		ORDER BY x.campaign, x.seq FOR UPDATE OF x
+	LOOP
+		why := CASE WHEN i.subject = to_whom THEN format('It is about "%s" himself.', to_whom)
+			WHEN i.reviewers @> ARRAY['u:' || to_whom] THEN format('"%s" is asked about it anyway.', to_whom)
+			WHEN NOT idflow.tenant_admits(i.tenant, to_whom) THEN format('"%s" is not of the campaign''s tenant.', to_whom) END;
+		IF why IS NOT NULL THEN
+			RAISE WARNING 'item % of campaign % stays with "%"', i.seq, i.campaign, of_whom USING DETAIL = why;
+			CONTINUE;
+		END IF;
+		UPDATE idflow.campaign_item x SET reviewers = array_replace(i.reviewers, 'u:' || of_whom, 'u:' || to_whom),
+			asked = i.asked || ('u:' || to_whom), bindings = idflow.bindings_with(i.asked, i.bindings, ARRAY['u:' || to_whom])
+		WHERE x.campaign = i.campaign AND x.seq = i.seq;
+		INSERT INTO idflow.campaign_event (campaign, item, actor, binding, via, transition, from_state, to_state, comment, data)
+		VALUES (i.campaign, i.seq, me, idflow.binding(me), 'idflow_admin', 'Move', i.state, i.state, reason,
+			jsonb_build_object('principal', to_whom, 'moved_from', of_whom));
+		moved := moved + 1;
+	END LOOP;
+	RETURN moved;
+END $$;
+COMMENT ON FUNCTION idflow.campaign_move(text, text, text) IS
+'Part of idflow.move_tasks(): the items of access reviews that ask somebody by his name and that he has not answered; how many moved.';
+
 CREATE FUNCTION idflow.campaign_started(campaign bigint) RETURNS void
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -370,8 +433,9 @@ AS $$
 	FROM idflow.campaign c, LATERAL (VALUES ('end', c.due), ('next', c.started_at + c.every)) t (name, at)
 	WHERE c.id = $1 AND t.at IS NOT NULL;
 
-	INSERT INTO idflow.campaign_event (campaign, actor, via, transition, to_state, data)
+	INSERT INTO idflow.campaign_event (campaign, actor, binding, via, transition, to_state, data)
 	SELECT c.id, CASE WHEN c.previous IS NULL THEN c.starter ELSE 'idflow' END,
+		CASE WHEN c.previous IS NULL THEN c.starter_binding END,
 		CASE WHEN c.previous IS NULL THEN 'starter' ELSE 'every' END, 'Start', 'open',
 		jsonb_build_object('items', (SELECT count(*) FROM idflow.campaign_item i WHERE i.campaign = c.id))
 	FROM idflow.campaign c WHERE c.id = $1
@@ -383,9 +447,10 @@ CREATE FUNCTION idflow.campaign_next(campaign bigint) RETURNS bigint
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 	/* what was missed while nothing ran is left out */
-	INSERT INTO idflow.campaign (title, target, target_name, workflow, condition, reviewer, starter, role, tenant,
-		outcome, unanswered, every, previous, started_at, due)
-	SELECT c.title, c.target, c.target_name, c.workflow, c.condition, c.reviewer, c.starter, c.role, c.tenant,
+	INSERT INTO idflow.campaign (title, target, target_name, workflow, condition, reviewer, starter, starter_binding,
+		role, role_binding, tenant, outcome, unanswered, every, previous, started_at, due)
+	SELECT c.title, c.target, c.target_name, c.workflow, c.condition, c.reviewer, c.starter, c.starter_binding,
+		c.role, c.role_binding, c.tenant,
 		c.outcome, c.unanswered, c.every, c.id, s.at, s.at + CASE WHEN c.due > c.started_at THEN c.due - c.started_at END
 	FROM idflow.campaign c, LATERAL (
 			SELECT c.started_at + c.every * greatest(1, floor(extract(epoch FROM clock_timestamp() - c.started_at)
@@ -412,6 +477,7 @@ DECLARE
 	live jsonb;
 	i idflow.campaign_item;
 	row_now jsonb;
+	reviewers text[];
 	voices text[];
 	behalf text;
 	by_right text;
@@ -435,6 +501,7 @@ BEGIN
 		WITH locked AS MATERIALIZED (
 			SELECT x.key, x.reviewers FROM idflow.campaign_item x
 			WHERE x.campaign = c.id AND x.seq = ANY (part) AND (x.places && (own || others)) IS TRUE
+				AND (x.bindings IS NULL OR idflow.asks(x.places, x.bindings, own || others))
 				AND x.state = ANY ('{open,escalated}')
 			ORDER BY x.seq FOR UPDATE
 		)
@@ -443,7 +510,9 @@ BEGIN
 
 		FOREACH item IN ARRAY part LOOP
 			SELECT * INTO i FROM idflow.campaign_item x
-			WHERE x.campaign = c.id AND x.seq = item AND (x.places && (own || others)) IS TRUE;
+			WHERE x.campaign = c.id AND x.seq = item AND (x.places && (own || others)) IS TRUE
+				AND (x.bindings IS NULL OR idflow.asks(x.places, x.bindings, own || others));
+			reviewers := idflow.bound_keys(i.reviewers, i.asked, i.bindings);
 			row_now := live -> i.key::text;
 			state := i.state;
 			request := i.request;
@@ -451,11 +520,11 @@ BEGIN
 			why := NULL;
 			behalf := NULL;
 			number := NULL;
-			voices := ARRAY(SELECT r FROM unnest(i.reviewers) r WHERE idflow.place(r, c.tenant) = ANY (own));
+			voices := ARRAY(SELECT r FROM unnest(reviewers) r WHERE idflow.place(r, c.tenant) = ANY (own));
 			IF voices = '{}' THEN
-				behalf := idflow.stands_in_at(idflow.places(i.reviewers, c.tenant), c.workflow, array_remove(ARRAY[i.subject], NULL));
+				behalf := idflow.stands_in_at(idflow.places(reviewers, c.tenant), c.workflow, array_remove(ARRAY[i.subject], NULL));
 				IF behalf IS NOT NULL THEN
-					voices := ARRAY(SELECT r FROM unnest(i.reviewers) r WHERE idflow.place(r, c.tenant) = ANY (others)
+					voices := ARRAY(SELECT r FROM unnest(reviewers) r WHERE idflow.place(r, c.tenant) = ANY (others)
 									ORDER BY r <> 'u:' || behalf, r LIMIT 1);
 				END IF;
 			END IF;
@@ -478,8 +547,8 @@ BEGIN
 				why := 'the row is gone';
 				UPDATE idflow.campaign_item x SET state = 'gone', decided_at = clock_timestamp(), decided_by = 'vote'
 				WHERE x.campaign = c.id AND x.seq = i.seq;
-				INSERT INTO idflow.campaign_event (campaign, item, actor, on_behalf_of, via, transition, from_state, to_state)
-				VALUES (c.id, i.seq, me, behalf, by_right, 'Gone', i.state, 'gone');
+				INSERT INTO idflow.campaign_event (campaign, item, actor, binding, on_behalf_of, behalf_binding, via, transition, from_state, to_state)
+				VALUES (c.id, i.seq, me, idflow.binding(me), behalf, idflow.binding(behalf), by_right, 'Gone', i.state, 'gone');
 			ELSIF row_now ->> 'digest' <> i.digest THEN
 				code := '40001';
 				why := format('the row of item %s has changed: look at it again', item);
@@ -487,14 +556,14 @@ BEGIN
 				WHERE x.campaign = c.id AND x.seq = i.seq;
 				UPDATE idflow.campaign_vote v SET superseded = true
 				WHERE v.campaign = c.id AND v.seq = i.seq AND NOT v.superseded;
-				INSERT INTO idflow.campaign_event (campaign, item, actor, on_behalf_of, via, transition, from_state, to_state, data)
-				VALUES (c.id, i.seq, me, behalf, by_right, 'Show', i.state, i.state, jsonb_build_object('revision', i.revision + 1));
+				INSERT INTO idflow.campaign_event (campaign, item, actor, binding, on_behalf_of, behalf_binding, via, transition, from_state, to_state, data)
+				VALUES (c.id, i.seq, me, idflow.binding(me), behalf, idflow.binding(behalf), by_right, 'Show', i.state, i.state, jsonb_build_object('revision', i.revision + 1));
 			ELSE
 				BEGIN
 					UPDATE idflow.campaign_vote v SET superseded = true
 					WHERE v.campaign = c.id AND v.seq = i.seq AND NOT v.superseded AND v.reviewer = ANY (voices);
-					INSERT INTO idflow.campaign_vote (campaign, seq, revision, reviewer, principal, on_behalf_of, vote, comment)
-					SELECT c.id, i.seq, i.revision, r, me, behalf, $3, $4 FROM unnest(voices) r;
+					INSERT INTO idflow.campaign_vote (campaign, seq, revision, reviewer, principal, binding, on_behalf_of, behalf_binding, vote, comment)
+					SELECT c.id, i.seq, i.revision, r, me, idflow.binding(me), behalf, idflow.binding(behalf), $3, $4 FROM unnest(voices) r;
 					SELECT idflow.campaign_outcome(c.outcome, (count(*) FILTER (WHERE v.vote = 'Keep'))::int,
 							(count(*) FILTER (WHERE v.vote = 'Revoke'))::int, cardinality(i.reviewers), false)
 					INTO outcome
@@ -509,8 +578,8 @@ BEGIN
 						WHERE x.campaign = c.id AND x.seq = i.seq
 						RETURNING x.state, x.request INTO state, request;
 					END IF;
-					INSERT INTO idflow.campaign_event (campaign, item, actor, on_behalf_of, via, transition, from_state, to_state, comment, data)
-					VALUES (c.id, i.seq, me, behalf, by_right, $3, i.state, state, $4,
+					INSERT INTO idflow.campaign_event (campaign, item, actor, binding, on_behalf_of, behalf_binding, via, transition, from_state, to_state, comment, data)
+					VALUES (c.id, i.seq, me, idflow.binding(me), behalf, idflow.binding(behalf), by_right, $3, i.state, state, $4,
 						jsonb_strip_nulls(jsonb_build_object('revision', i.revision, 'request', number)));
 				EXCEPTION WHEN OTHERS THEN
 					GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, why = MESSAGE_TEXT;
@@ -526,7 +595,7 @@ COMMENT ON FUNCTION idflow.campaign_decide(bigint, bigint[], text, text) IS
 'Part of access reviews: idflow.keep() and idflow.revoke().';
 
 REVOKE EXECUTE ON FUNCTION idflow.campaign_rows(bigint, jsonb), idflow.campaign_delete(bigint, bigint),
-	idflow.campaign_ask_others(bigint), idflow.tenant_admits(text, text),
+	idflow.campaign_ask_others(bigint), idflow.campaign_move(text, text, text), idflow.tenant_admits(text, text),
 	idflow.campaign_escalate(bigint, bigint[], text), idflow.campaign_escalate_one(bigint, bigint, text, text, text),
 	idflow.campaign_end(bigint, text, text), idflow.campaign_started(bigint), idflow.campaign_next(bigint),
 	idflow.campaign_decide(bigint, bigint[], text, text) FROM PUBLIC;
@@ -559,7 +628,8 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	PERFORM FROM idflow.campaign c
-	WHERE c.id = $1 AND (c.starter = idflow.actor() OR pg_has_role(idflow.outer_role(), 'idflow_admin', 'USAGE'));
+	WHERE c.id = $1 AND (c.starter = idflow.actor() AND idflow.is_bound(c.starter, c.starter_binding)
+		OR pg_has_role(idflow.outer_role(), 'idflow_admin', 'USAGE'));
 	IF NOT FOUND THEN
 		RAISE SQLSTATE 'WF022' USING MESSAGE = format('campaign %s does not exist', $1),
 			HINT = 'idflow.campaign shows those that are yours.';
@@ -581,10 +651,11 @@ CREATE VIEW idflow.review_item WITH (security_invoker) AS
 		CASE WHEN own.is THEN NULL ELSE behalf.of END AS on_behalf_of,
 		(SELECT v.vote FROM idflow.campaign_vote v
 		 WHERE v.campaign OPERATOR(pg_catalog.=) i.campaign AND v.seq OPERATOR(pg_catalog.=) i.seq AND NOT v.superseded
-			AND v.principal OPERATOR(pg_catalog.=) (SELECT idflow.actor()) ORDER BY v.id DESC LIMIT 1) AS vote
+			AND v.principal OPERATOR(pg_catalog.=) (SELECT idflow.actor()) AND idflow.is_bound(v.principal, v.binding)
+		 ORDER BY v.id DESC LIMIT 1) AS vote
 	FROM idflow.campaign_item i
 		JOIN idflow.campaign c ON c.id OPERATOR(pg_catalog.=) i.campaign,
-		LATERAL (SELECT idflow.places(i.reviewers, i.tenant) AS at) asked,
+		LATERAL (SELECT idflow.places(idflow.bound_keys(i.reviewers, i.asked, i.bindings), i.tenant) AS at) asked,
 		LATERAL (SELECT asked.at OPERATOR(pg_catalog.&&) (SELECT idflow.my_places()) AS is) own,
 		LATERAL (SELECT CASE WHEN NOT own.is THEN
 			idflow.stands_in_at(asked.at, c.workflow, pg_catalog.array_remove(ARRAY[i.subject], NULL)) END AS of) behalf
