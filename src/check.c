@@ -418,7 +418,7 @@ check_own_rights(Change *change, StatementInfo *info)
 	enough = image != NULL && image->n > 0;
 	for (int i = 0; enough && i < image->n; i++)
 	{
-		int			position = image->columns ? image->columns[i] : i + 1;
+		int			position = image_position(image, i);
 
 		/* an INSERT asks for the columns that it names */
 		if (change->operation == CMD_INSERT && change->written_known &&

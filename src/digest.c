@@ -57,7 +57,7 @@ image_digest(Image *image, bytea *salt)
 	digest_begin(&buf, salt);
 	for (int i = 0; i < image->n; i++)
 	{
-		append_int(&buf, image->columns ? image->columns[i] : i + 1);
+		append_int(&buf, image_position(image, i));
 		if (image->values[i])
 		{
 			int			len = strlen(image->values[i]);

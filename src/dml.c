@@ -246,7 +246,7 @@ dml_prepare(Dml *dml, Change *change, Relation rel, HeapTuple live)
 	nest = transmission_modes_begin_for(change->layout);
 	for (int i = 0; image && i < image->n; i++)
 	{
-		int			position = image->columns ? image->columns[i] : i + 1;
+		int			position = image_position(image, i);
 		AttrNumber	attnum = row_attnum(change->layout, rel, position, false);
 		Form_pg_attribute att = TupleDescAttr(desc, attnum - 1);
 		bool		isnull;

@@ -274,7 +274,7 @@ key_is_of(Change *change, Bitmapset *attnums)
 		return false;
 	for (int i = 0; i < change->key->n; i++)
 	{
-		int			p = change->key->columns ? change->key->columns[i] : i + 1;
+		int			p = image_position(change->key, i);
 
 		if (!bms_is_member(layout_attribute(change->layout, change->target, p), attnums))
 			return false;

@@ -38,7 +38,7 @@ persist_position(Workflow *wf)
 
 /* What became of it, in the history of the request that has expired. */
 static void
-record_expiry(Request *req, int64 reverse, List *moot, const char *comment)
+record_expiry(Request *req, int64 reverse, List *moot, List *gone, const char *comment)
 {
 	Event	   *event = request_event(req, ACTOR_SYSTEM, "expiry", "Expire", comment);
 	JsonbParseState *state = NULL;
@@ -59,6 +59,11 @@ record_expiry(Request *req, int64 reverse, List *moot, const char *comment)
 		foreach(lc, moot)
 			json_int64(&state, WJB_ELEM, lfirst_int(lc));
 		pushJsonbValue(&state, WJB_END_ARRAY, NULL);
+	}
+	if (gone)
+	{
+		json_key(&state, "left_out");
+		json_strings(&state, gone);
 	}
 	event->data = JsonbValueToJsonb(json_close(&state, WJB_END_OBJECT));
 }
@@ -100,6 +105,7 @@ expiry_run(Timer *timer)
 	Request    *req = request_load(timer->request);
 	Request    *reverse;
 	List	   *moot;
+	List	   *gone;
 
 	if (req == NULL || !req->persisted || req->expires_at == NO_DATE)
 		return 0;
@@ -107,15 +113,15 @@ expiry_run(Timer *timer)
 		return req->expires_at;
 	if (images_purged(req))
 	{
-		record_expiry(req, 0, NIL, "its images are purged, so that what it has written stays");
+		record_expiry(req, 0, NIL, NIL, "its images are purged, so that what it has written stays");
 		request_write(req);
 		return 0;
 	}
 
-	reverse = reverse_make(req, req->requester, req->role, &moot);
+	reverse = reverse_make(req, req->requester, req->role, &moot, &gone);
 	if (reverse == NULL)
 	{
-		record_expiry(req, 0, moot, "nothing is left to reverse");
+		record_expiry(req, 0, moot, gone, "nothing is left to reverse");
 		request_write(req);
 		return 0;
 	}
@@ -133,7 +139,7 @@ expiry_run(Timer *timer)
 	request_event(reverse, ACTOR_SYSTEM, "expiry", "Begin",
 				  psprintf("request " INT64_FORMAT " has expired", req->id));
 	request_write(reverse);
-	record_expiry(req, reverse->id, moot, NULL);
+	record_expiry(req, reverse->id, moot, gone, NULL);
 	request_write(req);
 	(void) due_apply(reverse->id, "expiry", timer->attempts);
 	return 0;

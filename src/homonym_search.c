@@ -420,7 +420,7 @@ same_row(Change *a, Change *b)
 		return false;
 	for (int i = 0; i < a->key->n; i++)
 	{
-		int			p = a->key->columns ? a->key->columns[i] : i + 1;
+		int			p = image_position(a->key, i);
 
 		names = lappend(names, a->layout->names[p - 1]);
 		values = lappend(values, a->key->values[i]);

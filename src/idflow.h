@@ -302,6 +302,7 @@ extern Image *image_from_arrays(Datum columns, bool columns_null, Datum values, 
 extern void image_to_datums(Image *image, Datum *columns, char *columns_null,
 							Datum *values, char *values_null);
 extern const char *image_value(Image *image, int position, bool *found);
+extern int image_position(Image *image, int i);
 extern Image *image_copy(Image *image);
 extern void image_set(Image *image, int position, const char *value);
 extern void image_remove(Image *image, int position);
@@ -583,6 +584,7 @@ extern JsonbValue *json_close(JsonbParseState **state, JsonbIteratorToken what);
 extern void json_key(JsonbParseState **state, const char *key);
 extern void json_string(JsonbParseState **state, JsonbIteratorToken as, const char *value);
 extern void json_binding(JsonbParseState **state, JsonbIteratorToken as, int64 binding);
+extern void json_strings(JsonbParseState **state, List *values);
 extern void json_int64(JsonbParseState **state, JsonbIteratorToken as, int64 value);
 extern void append_int(StringInfo buf, int value);
 extern void json_pair(StringInfo buf, const char *name, const char *value);

@@ -151,6 +151,15 @@ image_value(Image *image, int position, bool *found)
 }
 
 /*
+ * image_position: the position in the layout of an image's value, from 0.
+ */
+int
+image_position(Image *image, int i)
+{
+	return image->columns ? image->columns[i] : i + 1;
+}
+
+/*
  * image_copy: a copy of an image, NULL of none, whose values are shared.
  */
 Image *
@@ -180,7 +189,7 @@ image_set(Image *image, int position, const char *value)
 {
 	for (int i = 0; i < image->n; i++)
 	{
-		if ((image->columns ? image->columns[i] : i + 1) == position)
+		if (image_position(image, i) == position)
 		{
 			image->values[i] = value ? pstrdup(value) : NULL;
 			return;

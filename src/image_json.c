@@ -293,7 +293,7 @@ idflow_key_json(PG_FUNCTION_ARGS)
 							PG_GETARG_DATUM(2), false);
 	for (int i = 0; i < key->n; i++)
 	{
-		int			p = key->columns ? key->columns[i] : i + 1;
+		int			p = image_position(key, i);
 
 		if (p < 1 || p > layout->ncolumns)
 			ereport(ERROR,

@@ -81,7 +81,7 @@ append_image(StringInfo json, Change *change, Image *image)
 
 	for (int i = 0; image && i < image->n; i++)
 	{
-		int			p = image->columns ? image->columns[i] : i + 1;
+		int			p = image_position(image, i);
 
 		if (show && show[p] != COLUMN_SHOWN)
 			continue;

@@ -51,6 +51,20 @@ json_string(JsonbParseState **state, JsonbIteratorToken as, const char *value)
 	(void) pushJsonbValue(state, as, &string);
 }
 
+/*
+ * json_strings: add an array of a List of strings as the value of a key.
+ */
+void
+json_strings(JsonbParseState **state, List *values)
+{
+	ListCell   *lc;
+
+	json_open(state, WJB_BEGIN_ARRAY);
+	foreach(lc, values)
+		json_string(state, WJB_ELEM, (const char *) lfirst(lc));
+	(void) json_close(state, WJB_END_ARRAY);
+}
+
 void
 json_int64(JsonbParseState **state, JsonbIteratorToken as, int64 value)
 {

@@ -69,7 +69,7 @@ key_clause(Change *change, KeyClause *clause)
 	clause->values = palloc(key->n * sizeof(Datum));
 	for (int i = 0; i < key->n; i++)
 	{
-		int			p = key->columns ? key->columns[i] : i + 1;
+		int			p = image_position(key, i);
 		AttrNumber	attnum = layout_attribute(layout, change->target, p);
 		Oid			typid;
 		int32		typmod;
@@ -211,7 +211,7 @@ live_row_visible(Change *change)
 	{
 		for (int i = 0; i < change->key->n; i++)
 		{
-			int			p = change->key->columns ? change->key->columns[i] : i + 1;
+			int			p = image_position(change->key, i);
 			AttrNumber	attnum = layout_attribute(change->layout, change->target, p);
 
 			if (attnum == InvalidAttrNumber ||

@@ -49,7 +49,7 @@ apply_conflicts(Request *req, Change *change, Relation rel, HeapTuple live, List
 	nest = transmission_modes_begin_for(change->layout);
 	for (int i = 0; base && i < base->n; i++)
 	{
-		int			position = base->columns ? base->columns[i] : i + 1;
+		int			position = image_position(base, i);
 		AttrNumber	attnum = row_attnum(change->layout, rel, position, false);
 		char	   *now = row_text(rel, live, attnum);
 		const char *draft = NULL;

@@ -121,9 +121,9 @@ same_images(Image *a, Image *b, Bitmapset *positions)
 		return false;
 	for (int i = 0; i < a->n; i++)
 	{
-		int			position = a->columns ? a->columns[i] : i + 1;
+		int			position = image_position(a, i);
 
-		if (position != (b->columns ? b->columns[i] : i + 1))
+		if (position != image_position(b, i))
 			return false;
 		if (positions && !bms_is_member(position, positions))
 			continue;
@@ -501,7 +501,7 @@ check_as_drafted(Request *req, Change *change)
 		bool		found_it;
 
 		(void) image_value(change->new_image,
-						   change->key->columns ? change->key->columns[i] : i + 1, &found_it);
+						   image_position(change->key, i), &found_it);
 		if (found_it)
 			return;
 	}
@@ -516,7 +516,7 @@ check_as_drafted(Request *req, Change *change)
 	nest = transmission_modes_begin_for(change->layout);
 	for (int i = 0; change->operation != CMD_DELETE && i < change->new_image->n; i++)
 	{
-		int			position = change->new_image->columns ? change->new_image->columns[i] : i + 1;
+		int			position = image_position(change->new_image, i);
 		AttrNumber	attnum = row_attnum(change->layout, rel, position, false);
 		const char *drafted = change->new_image->values[i];
 		const char *now;

@@ -71,7 +71,7 @@ is_about_row(Change *change, Relation rel, TupleTableSlot *slot)
 		return false;
 	for (int i = 0; i < change->key->n; i++)
 	{
-		int			position = change->key->columns ? change->key->columns[i] : i + 1;
+		int			position = image_position(change->key, i);
 		AttrNumber	attnum = get_attnum(RelationGetRelid(rel), change->layout->names[position - 1]);
 		Datum		value;
 		bool		isnull;

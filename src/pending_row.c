@@ -66,7 +66,7 @@ row_digest(Change *change, Oid root)
 
 	for (int i = 0; i < change->key->n; i++)
 	{
-		int			position = change->key->columns ? change->key->columns[i] : i + 1;
+		int			position = image_position(change->key, i);
 		const char *name = change->layout->names[position - 1];
 		const char *value = change->key->values[i] ? change->key->values[i] : "";
 

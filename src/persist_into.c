@@ -86,7 +86,7 @@ kept_update(Change *change, Image *image, Relation rel, HeapTuple live)
 	result->values = (char **) palloc(Max(image->n, 1) * sizeof(char *));
 	for (int i = 0; i < image->n; i++)
 	{
-		int			position = image->columns ? image->columns[i] : i + 1;
+		int			position = image_position(image, i);
 		char	   *now = row_text(rel, live, row_attnum(change->layout, rel, position, false));
 		char	   *value = image->values[i];
 

@@ -3,9 +3,10 @@
  * reverse.c
  *	  The reverse of a request: what would take back what it has written.
  *
- * An INSERT becomes the DELETE of its row, an UPDATE the UPDATE of the touched
- * columns to what they were, a DELETE the INSERT of the row; the last comes
- * first.  They are changes like any others: what the request wrote is what
+ * All that it did to a row is taken back at once, see net.c: an INSERT becomes
+ * the DELETE of its row, an UPDATE the UPDATE of the touched columns to what
+ * they were, a DELETE the INSERT of the row; the row last written comes first.
+ * They are changes like any others: what the request wrote is what
  * they are based on, so that whatever has happened to those columns since is
  * a conflict when they are applied.
  *
@@ -15,8 +16,10 @@
 
 #include "access/table.h"
 #include "catalog/pg_type.h"
+#include "utils/builtins.h"
 
 #include "idflow.h"
+#include "net.h"
 #include "schedule.h"
 
 /* A column that a trigger of the table altered when the request was applied. */
@@ -65,7 +68,7 @@ altered_columns(int64 request)
 }
 
 static bool
-is_altered(List *altered, Change *change, int position)
+is_altered(List *altered, NetChange *net, int position)
 {
 	ListCell   *lc;
 
@@ -73,10 +76,48 @@ is_altered(List *altered, Change *change, int position)
 	{
 		Altered    *a = lfirst(lc);
 
-		if (a->seq == change->seq && strcmp(a->column, change->layout->names[position - 1]) == 0)
+		if (strcmp(a->column, net->change->layout->names[position - 1]) == 0 &&
+			list_member_int(net->steps, a->seq))
 			return true;
 	}
 	return false;
+}
+
+/*
+ * The column of the table for a position of a change's layout.  One that has
+ * been dropped has nothing to be taken back: 0, and its name is added to *gone.
+ * Errors if it is another column now.
+ */
+static AttrNumber
+column_now(Change *change, Relation rel, int position, List **gone)
+{
+	Layout	   *layout = change->layout;
+	AttrNumber	attnum = row_attnum(layout, rel, position, true);
+	TupleDesc	desc = RelationGetDescr(rel);
+	char	   *name;
+
+	if (attnum != InvalidAttrNumber)
+		return attnum;
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		/* there under its name, or under its number with another name */
+		if (!att->attisdropped &&
+			(strcmp(NameStr(att->attname), layout->names[position - 1]) == 0 ||
+			 (layout->relid == RelationGetRelid(rel) && att->attnum == layout->attnums[position - 1])))
+			ereport(ERROR,
+					(errcode(ERRCODE_WF_LAYOUT),
+					 errmsg("column \"%s\" of %s is not what it was when it was written",
+							layout->names[position - 1], change->target_name),
+					 errdetail("It was of type %s, and is of another now, or another column has its name.",
+							   layout->types[position - 1]),
+					 errhint("Write back what is to be as before by a request of its own.")));
+	}
+	name = psprintf("%s of %s", quote_identifier(layout->names[position - 1]), change->target_name);
+	if (!strings_contain(*gone, name))
+		*gone = lappend(*gone, name);
+	return InvalidAttrNumber;
 }
 
 static Image *
@@ -102,12 +143,6 @@ is_generated(Relation rel, AttrNumber attnum)
 	return TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attgenerated != '\0';
 }
 
-static int
-image_position(Image *image, int i)
-{
-	return image->columns ? image->columns[i] : i + 1;
-}
-
 /* Images go where they are purged; then nobody knows what to go back to. */
 static void
 check_images(Request *original, Change *change)
@@ -127,23 +162,25 @@ check_images(Request *original, Change *change)
 				 errdetail("The row that it inserted can't be found again.")));
 }
 
-/* The DELETE of a row that was inserted. */
+/* The DELETE of a row that was inserted.  Its columns that are gone go with it. */
 static void
-reverse_insert(Change *change, Change *copy, Relation rel, HeapTuple live, List *altered)
+reverse_insert(NetChange *net, Change *copy, Relation rel, HeapTuple live, List *altered)
 {
+	Change	   *change = net->change;
 	Image	   *image = change->new_image;
+	List	   *gone = NIL;
 
 	copy->operation = CMD_DELETE;
 	copy->old_image = empty_image(image->n);
 	for (int i = 0; i < image->n; i++)
 	{
 		int			position = image_position(image, i);
-		AttrNumber	attnum = row_attnum(change->layout, rel, position, true);
+		AttrNumber	attnum = column_now(change, rel, position, &gone);
 
 		if (attnum == InvalidAttrNumber)
 			continue;
 		image_append(copy->old_image, position,
-					 is_generated(rel, attnum) || is_altered(altered, change, position) ?
+					 is_generated(rel, attnum) || is_altered(altered, net, position) ?
 					 row_text(rel, live, attnum) : image->values[i]);
 	}
 }
@@ -153,8 +190,9 @@ reverse_insert(Change *change, Change *copy, Relation rel, HeapTuple live, List 
  * table's own, here and below, not its requester's.
  */
 static bool
-reverse_update(Change *change, Change *copy, Relation rel, HeapTuple live, List *altered)
+reverse_update(NetChange *net, Change *copy, Relation rel, HeapTuple live, List *altered, List **gone)
 {
+	Change	   *change = net->change;
 	Image	   *image = change->new_image;
 
 	copy->operation = CMD_UPDATE;
@@ -163,7 +201,7 @@ reverse_update(Change *change, Change *copy, Relation rel, HeapTuple live, List 
 	for (int i = 0; i < image->n; i++)
 	{
 		int			position = image_position(image, i);
-		AttrNumber	attnum = row_attnum(change->layout, rel, position, true);
+		AttrNumber	attnum = column_now(change, rel, position, gone);
 		const char *now;
 		const char *back;
 		bool		found;
@@ -175,7 +213,7 @@ reverse_update(Change *change, Change *copy, Relation rel, HeapTuple live, List 
 		if (now == back || (now && back && strcmp(now, back) == 0))
 			continue;
 		image_append(copy->old_image, position,
-					 is_altered(altered, change, position) ? now : image->values[i]);
+					 is_altered(altered, net, position) ? now : image->values[i]);
 		image_append(copy->new_image, position, back);
 		copy->others = bms_add_member(copy->others, position);
 	}
@@ -184,7 +222,7 @@ reverse_update(Change *change, Change *copy, Relation rel, HeapTuple live, List 
 
 /* The INSERT of a row that was deleted, all of it named. */
 static void
-reverse_delete(Change *change, Change *copy, Relation rel)
+reverse_delete(Change *change, Change *copy, Relation rel, List **gone)
 {
 	Image	   *image = change->old_image;
 
@@ -194,7 +232,7 @@ reverse_delete(Change *change, Change *copy, Relation rel)
 	for (int i = 0; i < image->n; i++)
 	{
 		int			position = image_position(image, i);
-		AttrNumber	attnum = row_attnum(change->layout, rel, position, true);
+		AttrNumber	attnum = column_now(change, rel, position, gone);
 
 		if (attnum == InvalidAttrNumber || is_generated(rel, attnum))
 			continue;
@@ -205,19 +243,22 @@ reverse_delete(Change *change, Change *copy, Relation rel)
 }
 
 /*
- * The reverse of one change; NULL if there is nothing to take back: the row is
- * gone, or is as it was.
+ * The reverse of what was done to a row; NULL if there is nothing to take back:
+ * the row is gone, or is as it was.
  */
 static Change *
-reverse_change(Request *original, Change *change, List *altered)
+reverse_change(NetChange *net, List *altered, List **gone)
 {
+	Change	   *change = net->change;
 	Relation	rel;
-	Change	   *copy = palloc0(sizeof(Change));
+	Change	   *copy;
 	HeapTuple	live = NULL;
 	bool		moot = false;
 	int			nest;
 
-	check_images(original, change);
+	if (net->nothing)
+		return NULL;
+	copy = palloc0(sizeof(Change));
 	rel = row_open(change, AccessShareLock);
 	copy->target = change->target;
 	copy->target_name = change->target_name;
@@ -225,28 +266,19 @@ reverse_change(Request *original, Change *change, List *altered)
 	copy->gates = list_copy(change->gates);
 	copy->context = change->context;
 	copy->operation = change->operation;
-	copy->key = image_copy(change->key);
-	/* the key as the change left it */
-	for (int i = 0; change->operation == CMD_UPDATE && i < copy->key->n; i++)
-	{
-		bool		found;
-		const char *value = image_value(change->new_image, image_position(copy->key, i), &found);
-
-		if (found)
-			copy->key->values[i] = value ? pstrdup(value) : NULL;
-	}
+	copy->key = image_copy(change->operation == CMD_DELETE ? change->key : net->key);
 	if (change->operation != CMD_DELETE)
 		live = row_find(rel, copy, false);
 
 	nest = transmission_modes_begin();
 	if (change->operation == CMD_DELETE)
-		reverse_delete(change, copy, rel);
+		reverse_delete(change, copy, rel, gone);
 	else if (live == NULL)
 		moot = true;
 	else if (change->operation == CMD_INSERT)
-		reverse_insert(change, copy, rel, live, altered);
+		reverse_insert(net, copy, rel, live, altered);
 	else
-		moot = !reverse_update(change, copy, rel, live, altered);
+		moot = !reverse_update(net, copy, rel, live, altered, gone);
 	transmission_modes_end(nest);
 	table_close(rel, NoLock);
 	return moot ? NULL : copy;
@@ -256,10 +288,11 @@ reverse_change(Request *original, Change *change, List *altered)
  * reverse_make: a new request that takes back what another has written, made
  * by a principal and to be applied as a role; its changes are stored, itself is
  * not yet.  NULL if nothing is left to take back.  moot receives the numbers
- * (seq) of the original's changes of which that is so.
+ * (seq) of the original's changes of which that is so; gone the columns of
+ * which nothing can be taken back because they have been dropped, as strings.
  */
 Request *
-reverse_make(Request *original, const char *requester, const char *role, List **moot)
+reverse_make(Request *original, const char *requester, const char *role, List **moot, List **gone)
 {
 	List	   *altered = altered_columns(original->id);
 	List	   *changes = request_changes(original);
@@ -267,16 +300,18 @@ reverse_make(Request *original, const char *requester, const char *role, List **
 	Request    *req;
 	ListCell   *lc;
 
-	*moot = NIL;
-	for (int i = list_length(changes) - 1; i >= 0; i--)
+	*moot = *gone = NIL;
+	foreach(lc, changes)
+		check_images(original, lfirst(lc));
+	foreach(lc, net_changes(changes))
 	{
-		Change	   *change = list_nth(changes, i);
-		Change	   *copy = reverse_change(original, change, altered);
+		NetChange  *net = lfirst(lc);
+		Change	   *copy = reverse_change(net, altered, gone);
 
 		if (copy)
 			copies = lappend(copies, copy);
 		else
-			*moot = lappend_int(*moot, change->seq);
+			*moot = list_concat(*moot, net->steps);
 	}
 	if (copies == NIL)
 		return NULL;

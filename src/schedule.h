@@ -33,6 +33,6 @@ extern TimestampTz start_run(Timer *timer);
 
 /* reverse.c */
 extern Request *reverse_make(Request *original, const char *requester, const char *role,
-							 List **moot);
+							 List **moot, List **gone);
 
 #endif

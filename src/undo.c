@@ -71,6 +71,22 @@ require_sight(Request *original, Change *change)
 							   change->target_name)));
 }
 
+/* What the history, and a notice, say of columns that have been dropped since. */
+static Jsonb *
+left_out_data(List *gone)
+{
+	JsonbParseState *state = NULL;
+	ListCell   *lc;
+
+	json_open(&state, WJB_BEGIN_OBJECT);
+	json_key(&state, "left_out");
+	json_strings(&state, gone);
+	foreach(lc, gone)
+		ereport(NOTICE,
+				(errmsg("column %s is gone, and nothing of it is undone", (char *) lfirst(lc))));
+	return JsonbValueToJsonb(json_close(&state, WJB_END_OBJECT));
+}
+
 /*
  * idflow_undo: open the reverse of a committed request.
  */
@@ -84,6 +100,8 @@ idflow_undo(PG_FUNCTION_ARGS)
 	Request    *req;
 	Change	   *first;
 	List	   *moot;
+	List	   *gone;
+	Event	   *event;
 	ListCell   *lc;
 
 	if (viewer_of(id) == VIEWER_NONE)
@@ -96,11 +114,12 @@ idflow_undo(PG_FUNCTION_ARGS)
 				 errmsg("request " INT64_FORMAT " is %s, not committed", id, original->state),
 				 request_is_closed(original) ? 0 :
 				 errhint("It can be withdrawn: idflow.withdraw(" INT64_FORMAT ").", id)));
-	req = reverse_make(original, actor, GetUserNameFromId(GetUserId(), false), &moot);
+	req = reverse_make(original, actor, GetUserNameFromId(GetUserId(), false), &moot, &gone);
 	if (req == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_WF_REQUEST_STATE),
 				 errmsg("nothing is left to undo of request " INT64_FORMAT, id),
+				 gone ? errdetail("The rows that it wrote are gone, or are as they were before, but for columns that have been dropped since.") :
 				 errdetail("The rows that it wrote are gone, or are as they were before.")));
 
 	first = linitial(req->changes);
@@ -121,7 +140,9 @@ idflow_undo(PG_FUNCTION_ARGS)
 		edit_done(req, change, rel);
 		table_close(rel, NoLock);
 	}
-	request_event(req, actor, "requester", "Undo", comment);
+	event = request_event(req, actor, "requester", "Undo", comment);
+	if (gone)
+		event->data = left_out_data(gone);
 	engine_start(req, req->workflow);
 	request_write(req);
 	remember_request(actor, req->id);
