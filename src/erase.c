@@ -21,6 +21,7 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
@@ -433,6 +434,32 @@ erasure_run(Timer *timer)
 
 /* ---------------------------------------------------------------- the call */
 
+/*
+ * What transactions that are open write isn't seen yet, and nobody would look
+ * at it again.  So those that write at this moment come to their end first;
+ * who begins later acts anew.  A snapshot that is older than that is refused.
+ */
+static void
+wait_for_writers(void)
+{
+	static const char *const tables[] = {"request", "campaign", "campaign_item", "deputy", "profile_member"};
+	List	   *tags = NIL;
+
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a person is erased in READ COMMITTED transactions only"),
+				 errdetail("Others would not see what is committed meanwhile.")));
+	for (int i = 0; i < lengthof(tables); i++)
+	{
+		LOCKTAG    *tag = (LOCKTAG *) palloc(sizeof(LOCKTAG));
+
+		SET_LOCKTAG_RELATION(*tag, MyDatabaseId, extension_relid(tables[i]));
+		tags = lappend(tags, tag);
+	}
+	WaitForLockersMultiple(tags, ShareLock, false);
+}
+
 /* Refuse while somebody needs him. */
 static void
 refuse_open(const char *name)
@@ -530,6 +557,7 @@ idflow_erase(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot erase a person while a request is applied")));
+	wait_for_writers();
 	refuse_open(name);
 
 	memset(&erasure, 0, sizeof(erasure));
