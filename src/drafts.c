@@ -65,7 +65,7 @@ draft_value(Change *change, Sight *sight, char **live, int position)
 
 /* Add the row that one change drafts. */
 static void
-add_draft(Change *change, Viewer viewer, ReturnSetInfo *rsinfo)
+add_draft(int64 request, Change *change, Viewer viewer, ReturnSetInfo *rsinfo)
 {
 	TupleDesc	desc = rsinfo->setDesc;
 	Layout	   *layout = change->layout;
@@ -91,8 +91,6 @@ add_draft(Change *change, Viewer viewer, ReturnSetInfo *rsinfo)
 		AttrNumber	attnum = layout_attribute(layout, change->target, p);
 		const char *value;
 		Form_pg_attribute att;
-		Oid			input;
-		Oid			ioparam;
 
 		if (attnum == InvalidAttrNumber || attnum > desc->natts)
 			continue;
@@ -100,10 +98,8 @@ add_draft(Change *change, Viewer viewer, ReturnSetInfo *rsinfo)
 		if (value == NULL)
 			continue;
 		att = TupleDescAttr(desc, attnum - 1);
-		getTypeInputInfo(att->atttypid, &input, &ioparam);
-		values[attnum - 1] = OidInputFunctionCall(input, unconstify(char *, value),
-												  ioparam, att->atttypmod);
-		nulls[attnum - 1] = false;
+		nulls[attnum - 1] = !drafted_value(request, att, att->atttypid, att->atttypmod, value,
+										   &values[attnum - 1]);
 	}
 	transmission_modes_end(nestlevel);
 	restore_user(&save);
@@ -171,7 +167,7 @@ idflow_drafts(PG_FUNCTION_ARGS)
 			Change	   *change = lfirst(lch);
 
 			if (change->target == relid && change->operation != CMD_DELETE)
-				add_draft(change, viewer, rsinfo);
+				add_draft(request, change, viewer, rsinfo);
 		}
 		MemoryContextSwitchTo(caller);
 		MemoryContextReset(cxt);

@@ -49,8 +49,8 @@ append_operator(StringInfo sql, Oid opno)
 }
 
 /*
- * Build the clause for a change's key.  False if the change has none or the
- * table's columns are not those of the key any more.  Calls the input
+ * Build the clause for a change's key.  False if the change has none, or the
+ * table's columns are not those of the key any more or take its values no more.  Calls the input
  * functions of the columns' types: the caller is who may run them, and holds
  * transmission modes.
  */
@@ -74,8 +74,6 @@ key_clause(Change *change, KeyClause *clause)
 		Oid			typid;
 		int32		typmod;
 		Oid			collation;
-		Oid			input;
-		Oid			ioparam;
 		TypeCacheEntry *entry;
 
 		if (attnum == InvalidAttrNumber || key->values[i] == NULL)
@@ -90,9 +88,9 @@ key_clause(Change *change, KeyClause *clause)
 		entry = lookup_type_cache(typid, TYPECACHE_EQ_OPR);
 		if (!OidIsValid(entry->eq_opr))
 			return false;
-		getTypeInputInfo(typid, &input, &ioparam);
 		clause->types[i] = typid;
-		clause->values[i] = OidInputFunctionCall(input, key->values[i], ioparam, -1);
+		if (value_read(typid, -1, key->values[i], &clause->values[i]) != NULL)
+			return false;
 
 		appendStringInfo(&clause->sql, "%s t.%s ", i == 0 ? " WHERE" : " AND",
 						 quote_identifier(layout->names[p - 1]));

@@ -41,6 +41,7 @@ typedef struct DraftSet
 	HTAB	   *by_key;
 	List	   *maps;			/* of LayoutMap */
 	List	   *generated;		/* of Generated */
+	int64		request;		/* whose change is looked at */
 } DraftSet;
 
 /* A row that is being written through a preview view. */

@@ -171,17 +171,18 @@ map_of(DraftSet *set, Layout *layout)
 	return map->attnums;
 }
 
-/* The value of a column from its output text, unchecked by its domain. */
-static Datum
-value_from_text(Form_pg_attribute att, const char *text)
+/*
+ * A column's value from its text, unchecked by its domain; false if the type
+ * takes it no more.
+ */
+static bool
+value_from_text(DraftSet *set, AttrNumber attnum, const char *text, Datum *value)
 {
+	Form_pg_attribute att = TupleDescAttr(set->desc, attnum - 1);
 	int32		typmod = att->atttypmod;
 	Oid			type = getBaseTypeAndTypmod(att->atttypid, &typmod);
-	Oid			input;
-	Oid			ioparam;
 
-	getTypeInputInfo(type, &input, &ioparam);
-	return OidInputFunctionCall(input, unconstify(char *, text), ioparam, typmod);
+	return drafted_value(set->request, att, type, typmod, text, value);
 }
 
 /*
@@ -269,9 +270,9 @@ live_row(DraftSet *set, Change *change, Datum *values, bool *nulls)
 
 		attnum = map[p];
 		if (attnum == InvalidAttrNumber || key->values[i] == NULL ||
-			!bms_is_member(attnum, set->selectable))
+			!bms_is_member(attnum, set->selectable) ||
+			!value_from_text(set, attnum, key->values[i], &by_attnum[attnum - 1]))
 			break;
-		by_attnum[attnum - 1] = value_from_text(TupleDescAttr(set->desc, attnum - 1), key->values[i]);
 		attnums = bms_add_member(attnums, attnum);
 	}
 	transmission_modes_end(nest);
@@ -396,9 +397,8 @@ show_undrafted(DraftSet *set, DraftRow *row, Change *change)
 		if (attnum == InvalidAttrNumber || bms_is_member(attnum, row->known) ||
 			bms_is_member(attnum, row->drafted))
 			continue;
-		row->nulls[attnum - 1] = live[p - 1] == NULL;
-		if (live[p - 1])
-			row->values[attnum - 1] = value_from_text(TupleDescAttr(set->desc, attnum - 1), live[p - 1]);
+		row->nulls[attnum - 1] = live[p - 1] == NULL ||
+			!value_from_text(set, attnum, live[p - 1], &row->values[attnum - 1]);
 		row->known = bms_add_member(row->known, attnum);
 	}
 	transmission_modes_end(nest);
@@ -426,9 +426,8 @@ overlay_draft(DraftSet *set, DraftRow *row, SeenChange *seen)
 		if (attnum == InvalidAttrNumber)
 			continue;
 		row->drafted = bms_add_member(row->drafted, attnum);
-		row->nulls[attnum - 1] = !shown || image->values[i] == NULL;
-		if (!row->nulls[attnum - 1])
-			row->values[attnum - 1] = value_from_text(TupleDescAttr(set->desc, attnum - 1), image->values[i]);
+		row->nulls[attnum - 1] = !shown || image->values[i] == NULL ||
+			!value_from_text(set, attnum, image->values[i], &row->values[attnum - 1]);
 		row->known = shown ? bms_add_member(row->known, attnum) : bms_del_member(row->known, attnum);
 	}
 	transmission_modes_end(nest);
@@ -442,6 +441,7 @@ add_change(DraftSet *set, SeenChange *seen)
 	DraftRow   *row;
 	UserSwitch	save;
 
+	set->request = seen->request;
 	if (change->operation == CMD_INSERT)
 		row = key_is_taken(set, change) ? NULL : draft_row_create(set);
 	else

@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/transam.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
@@ -28,6 +29,7 @@
 #include "idflow.h"
 #include "pack.h"
 #include "reading.h"
+#include "subxact.h"
 #include "viewer.h"
 
 PG_FUNCTION_INFO_V1(idflow_change_image);
@@ -519,4 +521,62 @@ idflow_change_image(PG_FUNCTION_ARGS)
 	if (result == (Datum) 0)
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(result);
+}
+
+/*
+ * value_read: a value of a type from its text; NULL, or the error if the type
+ * takes it no more, in the current memory context.
+ */
+ErrorData *
+value_read(Oid type, int32 typmod, const char *text, Datum *value)
+{
+	Oid			input;
+	Oid			ioparam;
+	SubXact		sub;
+	ErrorData  *volatile error = NULL;
+
+	getTypeInputInfo(type, &input, &ioparam);
+	/* built-in types don't change */
+	if (type < FirstNormalObjectId)
+	{
+		*value = OidInputFunctionCall(input, unconstify(char *, text), ioparam, typmod);
+		return NULL;
+	}
+	subxact_begin(&sub);
+	PG_TRY();
+	{
+		*value = OidInputFunctionCall(input, unconstify(char *, text), ioparam, typmod);
+		subxact_commit(&sub);
+	}
+	PG_CATCH();
+	{
+		error = subxact_error(&sub);
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_DATA_EXCEPTION &&
+			ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION)
+			ReThrowError(error);
+	}
+	PG_END_TRY();
+	return error;
+}
+
+/*
+ * drafted_value: what a draft has for a column, from its text, as a value of a
+ * type; false, and a warning that names the request, if the type takes that no
+ * more, as after ALTER TYPE ... RENAME VALUE.  So what one request has drafted
+ * doesn't keep anybody from seeing the others'.
+ */
+bool
+drafted_value(int64 request, Form_pg_attribute att, Oid type, int32 typmod, const char *text, Datum *value)
+{
+	ErrorData  *error = value_read(type, typmod, text, value);
+
+	if (error == NULL)
+		return true;
+	ereport(WARNING,
+			(errcode(error->sqlerrcode),
+			 errmsg("column \"%s\" of request " INT64_FORMAT " is shown as null", NameStr(att->attname), request),
+			 errdetail("Its type takes what was drafted no more: %s", error->message),
+			 errhint("Put in what it is now with idflow.save(), or withdraw the request.")));
+	FreeErrorData(error);
+	return false;
 }

@@ -8,6 +8,8 @@
 #ifndef IDFLOW_READING_H
 #define IDFLOW_READING_H
 
+#include "catalog/pg_attribute.h"
+
 #include "column.h"
 #include "idflow.h"
 
@@ -62,6 +64,9 @@ extern bool sight_of_row(Sight *sight, int position);
 extern bool sight_of_masked_draft(Sight *sight, int position);
 extern bool sight_of_masked_row(Sight *sight, int position);
 extern AttrNumber layout_attribute(Layout *layout, Oid relid, int position);
+extern ErrorData *value_read(Oid type, int32 typmod, const char *text, Datum *value);
+extern bool drafted_value(int64 request, Form_pg_attribute att, Oid type, int32 typmod,
+						  const char *text, Datum *value);
 
 /* -------------------------------------------------------------- live.c */
 
