@@ -422,13 +422,22 @@ idflow_save(PG_FUNCTION_ARGS)
 	}
 	else
 	{
-		if (list_length(request_changes(req)) != 1)
+		Change	   *own = NULL;
+		int			n = 0;
+
+		/* what triggers write follows from it */
+		foreach(lc, request_changes(req))
+			if (!((Change *) lfirst(lc))->nested)
+			{
+				own = (Change *) lfirst(lc);
+				n++;
+			}
+		if (n != 1)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("request " INT64_FORMAT " has %d changes", req->id,
-							list_length(req->changes)),
+					 errmsg("request " INT64_FORMAT " has %d changes", req->id, n),
 					 errhint("Say which: {\"<change id>\": {\"column\": value}}.")));
-		edit_change(req, linitial(req->changes), edits);
+		edit_change(req, own, edits);
 	}
 
 	/* whoever only shortens what he approves has not made it his own */

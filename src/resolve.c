@@ -22,11 +22,24 @@
 #include "deputy.h"
 #include "edit.h"
 #include "idflow.h"
+#include "nested.h"
 #include "tenant.h"
 #include "task.h"
 
 PG_FUNCTION_INFO_V1(idflow_resolve);
 PG_FUNCTION_INFO_V1(idflow_rebase);
+
+/* Is there a change that isn't only what triggers would write? */
+static bool
+has_own_changes(Request *req)
+{
+	ListCell   *lc;
+
+	foreach(lc, request_changes(req))
+		if (!((Change *) lfirst(lc))->nested)
+			return true;
+	return false;
+}
 
 /*
  * After conflicts were settled: a change that is left with nothing goes, and
@@ -39,7 +52,7 @@ still_something(Request *req, Change *change)
 		change_drop(req, change->seq);
 	else
 		change_update(req, change);
-	if (request_changes(req) != NIL)
+	if (has_own_changes(req))
 		return true;
 	request_event(req, req->acting, req->acting_via, "Abort", "nothing is left to write");
 	task_close(req, "Aborted", NULL);
@@ -338,7 +351,7 @@ idflow_resolve(PG_FUNCTION_ARGS)
 			change->revision = req->revision;
 	}
 	table_close(rel, NoLock);
-	if (change ? still_something(req, change) : request_changes(req) != NIL)
+	if (change ? still_something(req, change) : has_own_changes(req))
 	{
 		if (!conflicts_remain(req))
 		{
@@ -369,7 +382,8 @@ with_key(Change *change, List *positions)
 /*
  * idflow_rebase: base the drafts of a request on the rows as they are now.
  * Touched columns keep their drafted values; those that the row already has
- * drop out.  What moved is in the event.
+ * drop out.  What triggers would write then is drafted anew.  What moved is in
+ * the event.
  */
 Datum
 idflow_rebase(PG_FUNCTION_ARGS)
@@ -469,7 +483,10 @@ idflow_rebase(PG_FUNCTION_ARGS)
 											  rows.len > 0 ? "}" : ""));
 	}
 	if (any)
+	{
+		nested_draft(req);
 		next_revision(req);
+	}
 	if (in_conflict || (failed && any))
 		engine_review_again(req);
 	if (any || in_conflict)
