@@ -209,9 +209,61 @@ SELECT idflow.decline(task) FROM idflow.inbox;
 RESET ROLE;
 SELECT id, level FROM regress_ph.access ORDER BY id;
 
+-- the triggers run with the lent rights so long as they are whose they were when it was attached
+CREATE ROLE regress_ph_first;
+CREATE ROLE regress_ph_next;
+GRANT USAGE ON SCHEMA regress_ph TO regress_ph_first, regress_ph_next;
+GRANT SELECT ON regress_ph.app TO regress_ph_first, regress_ph_next;
+GRANT regress_ph_lent TO regress_ph_admin;
+INSERT INTO regress_ph.app VALUES ('crm');
+ALTER TABLE regress_ph.access OWNER TO regress_ph_first;
+SELECT idflow.attach('regress_ph', 'regress_ph.access', '{INSERT,UPDATE}');
+SET ROLE regress_ph_eve;
+SELECT regress_ph.ask('INSERT', '{"id": 20, "person": "regress_ph_eve", "app": "crm"}');
+RESET ROLE;
+ALTER TABLE regress_ph.access OWNER TO regress_ph_next;
+SET ROLE regress_ph_eve;
+SELECT regress_ph.ask('INSERT', '{"id": 21, "person": "regress_ph_eve", "app": "crm"}');
+SET ROLE regress_ph_boss;
+SELECT idflow.approve(task) FROM idflow.inbox;
+RESET ROLE;
+SELECT idflow.attach('regress_ph', 'regress_ph.access', '{INSERT,UPDATE}');
+SET ROLE regress_ph_boss;
+SELECT idflow.approve(task) FROM idflow.inbox;
+RESET ROLE;
+SELECT id FROM regress_ph.access WHERE id >= 20;
+-- nobody but who has the role lets them
+ALTER TABLE regress_ph.access OWNER TO regress_ph_first;
+GRANT idflow_admin TO regress_ph_first;
+SET ROLE regress_ph_first;
+SELECT idflow.attach('regress_ph', 'regress_ph.access', '{INSERT,UPDATE}');
+RESET ROLE;
+REVOKE idflow_admin FROM regress_ph_first;
+-- attached to a partitioned table whose partitions are others'
+CREATE TABLE regress_ph.parted (id int PRIMARY KEY, person text) PARTITION BY RANGE (id);
+CREATE TABLE regress_ph.parted_1 PARTITION OF regress_ph.parted FOR VALUES FROM (1) TO (10);
+ALTER TABLE regress_ph.parted OWNER TO regress_ph_first;
+ALTER TABLE regress_ph.parted_1 OWNER TO regress_ph_next;
+GRANT INSERT ON regress_ph.parted TO regress_ph_lent;
+SELECT idflow.attach('regress_ph', 'regress_ph.parted', '{INSERT}');
+SET ROLE regress_ph_eve;
+SELECT idflow.propose('regress_ph.parted', 'INSERT', '{"id": 1, "person": "regress_ph_eve"}');
+RESET ROLE;
+SELECT idflow.detach('regress_ph', 'regress_ph.parted');
+-- nor where the workflow had no ApplyAs then
+CREATE TABLE regress_ph.other (id int PRIMARY KEY, person text);
+GRANT INSERT ON regress_ph.other TO regress_ph_lent;
+SELECT count(*) FROM idflow.deploy('<Workflow Identifier="regress_ph_other" DisplayName_L1="Other"><Activity Identifier="Ask" DisplayName_L1="Ask" Template="Action"/><Activity Identifier="Persist" DisplayName_L1="Persist" Template="Persist"/></Workflow>');
+SELECT idflow.attach('regress_ph_other', 'regress_ph.other', '{INSERT}');
+SELECT count(*) FROM idflow.deploy('<Workflow Identifier="regress_ph_other" DisplayName_L1="Other" ApplyAs="regress_ph_lent"><Activity Identifier="Ask" DisplayName_L1="Ask" Template="Action"/><Activity Identifier="Persist" DisplayName_L1="Persist" Template="Persist"/></Workflow>');
+SET ROLE regress_ph_eve;
+SELECT idflow.propose('regress_ph.other', 'INSERT', '{"id": 1, "person": "regress_ph_eve"}');
+RESET ROLE;
+SELECT idflow.detach('regress_ph_other', 'regress_ph.other');
+
 SELECT idflow.detach('regress_ph', 'regress_ph.access');
 SELECT idflow.drop_access_rule('regress_ph');
 DELETE FROM idflow.profile_member WHERE profile = 'regress_ph_staff';
 DELETE FROM idflow.profile WHERE identifier = 'regress_ph_staff';
 DROP SCHEMA regress_ph, regress_ph_evil CASCADE;
-DROP ROLE regress_ph_lent, regress_ph_admin, regress_ph_eve, regress_ph_boss;
+DROP ROLE regress_ph_lent, regress_ph_admin, regress_ph_eve, regress_ph_boss, regress_ph_first, regress_ph_next;

@@ -82,6 +82,8 @@ apply_change(Request *req, Change *change, HeapTuple *written, char **held_by, S
 
 	if (trying)
 		*written = NULL;
+	if (req->apply_as_of)
+		apply_as_trusts(workflow_by_id(req->apply_as_of), rel);
 	if (change->operation != CMD_INSERT)
 	{
 		live = row_base(req, change, rel);

@@ -7,13 +7,17 @@
  * Whoever lends a role's rights must have them: who deploys the workflow, and
  * who attaches it to a table, whose triggers will run as that role.  The first
  * is asked again each time the role is used, so that rights end with the
- * membership.  That the role may write to the table is for the table's owner
+ * membership; who owned the table then is on record in its gates, because the
+ * triggers are his, and nobody has agreed to the next owner's.  That the role may write to the table is for the table's owner
  * to grant, and PostgreSQL asks it of every statement.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "commands/trigger.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -21,9 +25,11 @@
 #include "utils/rel.h"
 #include "utils/rls.h"
 
+#include "attach.h"
 #include "compat.h"
 #include "plancache.h"
 #include "propose.h"
+#include "reading.h"
 
 /* workflow_apply_as: the role's name; NULL: the workflow lends none. */
 const char *
@@ -96,6 +102,54 @@ apply_as_still(Request *req)
 {
 	if (req->apply_as_of)
 		(void) apply_as_role(workflow_by_id(req->apply_as_of));
+}
+
+/* The owner whom the attacher of a workflow has let use its ApplyAs; NULL: none. */
+static const char *
+trusted_owner(Workflow *wf, Relation rel)
+{
+	for (int i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
+	{
+		Trigger    *trigger = &rel->trigdesc->triggers[i];
+
+		if (trigger_is_gate(trigger) && trigger->tgnargs > GATE_ARG_OWNER &&
+			strcmp(trigger->tgargs[GATE_ARG_WORKFLOW], wf->name) == 0)
+			return trigger->tgargs[GATE_ARG_OWNER];
+	}
+	return NULL;
+}
+
+/*
+ * apply_as_trusts: do the triggers of a table, and of its partitions, belong to
+ * whom they belonged to when the workflow was attached?  They would run with
+ * the rights of its ApplyAs.
+ */
+void
+apply_as_trusts(Workflow *wf, Relation rel)
+{
+	const char *trusted = trusted_owner(wf, rel);
+	List	   *relids = rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE ?
+		find_all_inheritors(RelationGetRelid(rel), AccessShareLock, NULL) : list_make1_oid(RelationGetRelid(rel));
+	ListCell   *lc;
+
+	foreach(lc, relids)
+	{
+		Oid			relid = lfirst_oid(lc);
+		char	   *owner = GetUserNameFromId(table_owner(relid), false);
+
+		if (trusted && strcmp(owner, trusted) == 0)
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("the triggers of table \"%s\" may not run with the rights of role \"%s\"",
+						get_rel_name(relid), workflow_apply_as(wf)),
+				 trusted ? errdetail("It belongs to \"%s\". When workflow \"%s\" was attached, \"%s\" was the owner.",
+									 owner, wf->name, trusted) :
+				 errdetail("Workflow \"%s\" was attached to it without its ApplyAs.", wf->name),
+				 relid != RelationGetRelid(rel) ? errhint("Give the partition to \"%s\".", trusted) :
+				 errhint("Attach the workflow again, as somebody who can SET ROLE \"%s\".", workflow_apply_as(wf))));
+	}
+	list_free(relids);
 }
 
 /*

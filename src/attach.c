@@ -138,7 +138,8 @@ attach_workflow(const char *workflow, Oid relid, List *operations,
 		CmdType		operation = (CmdType) lfirst_int(lc);
 		char	   *name = gate_name(number, workflow, operation);
 
-		create_gate(rel, name, workflow, operation, condition, columns);
+		create_gate(rel, name, workflow, operation, condition, columns,
+					workflow_apply_as(wf) ? GetUserNameFromId(rel->rd_rel->relowner, false) : NULL);
 		attach_warn_early_triggers(relids, operation, name);
 	}
 	create_truncate_triggers(relid, relids);

@@ -36,6 +36,7 @@
 /* arguments of a gate's trigger */
 #define GATE_ARG_WORKFLOW		0
 #define GATE_ARG_NAME			1
+#define GATE_ARG_OWNER			2	/* see apply_as_trusts() */
 #define GATE_NARGS				2
 
 /* argument of the trigger that refuses TRUNCATE on a partition */
@@ -60,7 +61,8 @@ extern void attach_warn_early_triggers(List *relids, CmdType operation,
 /* ------------------------------------------------------ gate_create.c */
 
 extern void create_gate(Relation rel, const char *name, const char *workflow,
-						CmdType operation, const char *condition, List *columns);
+						CmdType operation, const char *condition, List *columns,
+						const char *owner);
 extern void drop_trigger(Oid trigger_oid);
 extern void create_truncate_triggers(Oid root, List *relids);
 extern void drop_truncate_triggers(List *relids);

@@ -102,11 +102,12 @@ gate_when(CmdType operation, Node *condition, List *columns)
 }
 
 /*
- * Make one gate.
+ * Make one gate.  owner: the table's owner, where his triggers are let run with
+ * lent rights; NULL: they are not.
  */
 void
 create_gate(Relation rel, const char *name, const char *workflow,
-			CmdType operation, const char *condition, List *columns)
+			CmdType operation, const char *condition, List *columns, const char *owner)
 {
 	CreateTrigStmt *stmt = makeNode(CreateTrigStmt);
 	Node	   *parsed = parse_condition(condition);
@@ -126,6 +127,8 @@ create_gate(Relation rel, const char *name, const char *workflow,
 								  pstrdup(RelationGetRelationName(rel)), -1);
 	stmt->funcname = list_make2(makeString("idflow"), makeString("gate"));
 	stmt->args = list_make2(makeString(pstrdup(workflow)), makeString(pstrdup(name)));
+	if (owner)
+		stmt->args = lappend(stmt->args, makeString(pstrdup(owner)));
 	stmt->row = true;
 	stmt->timing = TRIGGER_TYPE_BEFORE;
 	stmt->events = operation_trigger_event(operation);

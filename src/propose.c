@@ -570,6 +570,7 @@ idflow_propose(PG_FUNCTION_ARGS)
 	made.operation = operation;
 	made.role = workflow_apply_as(wf);
 	made.roleid = apply_as_role(wf);
+	apply_as_trusts(wf, rel);
 	made.columns = columns;
 	made.blind = !table_is_open(made.target);
 	proposal = &made;

@@ -10,6 +10,7 @@ extern void apply_as_deployable(const char *role, const char *workflow, const ch
 extern void apply_as_fits(Workflow *wf, Relation rel, List *operations);
 extern Oid	apply_as_role(Workflow *wf);
 extern void apply_as_still(Request *req);
+extern void apply_as_trusts(Workflow *wf, Relation rel);
 extern bool apply_as_hides(Request *req);
 extern bool table_is_open(Oid relid);
 
