@@ -51,7 +51,7 @@
 static StorePlan drafts_plan = {
 	"SELECT d.request, d.seq, d.count"
 	" FROM (SELECT DISTINCT c.request FROM idflow.candidate c WHERE c.request OPERATOR(pg_catalog.<) $2) o"
-	" JOIN idflow.change_data d ON d.request OPERATOR(pg_catalog.=) o.request"
+	" JOIN ONLY idflow.change_data d ON d.request OPERATOR(pg_catalog.=) o.request"
 	" JOIN idflow.layout l ON l.id OPERATOR(pg_catalog.=) d.layout"
 	" WHERE d.target OPERATOR(pg_catalog.=) $1 AND d.superseded IS NULL"
 	" AND d.operation OPERATOR(pg_catalog.<>) 'DELETE' AND (d.operation OPERATOR(pg_catalog.<>) 'INSERT'"

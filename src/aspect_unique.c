@@ -30,7 +30,7 @@
 /* Do open drafts of other requests give a column of a table a value? */
 static StorePlan drafted_plan = {
 	"SELECT FROM (SELECT DISTINCT c.request FROM idflow.candidate c) o"
-	" JOIN idflow.change_data d ON d.request OPERATOR(pg_catalog.=) o.request"
+	" JOIN ONLY idflow.change_data d ON d.request OPERATOR(pg_catalog.=) o.request"
 	" JOIN idflow.layout l ON l.id OPERATOR(pg_catalog.=) d.layout"
 	" WHERE d.target OPERATOR(pg_catalog.=) $1 AND d.superseded IS NULL"
 	" AND idflow.image_has(d.new_image, d.new_columns, l.columns, $4, $5,"

@@ -484,7 +484,7 @@ refuse_open_requests(const char *workflow, Relation rel, List *relids)
 	static StorePlan plan = {
 		"SELECT r.id FROM idflow.request r"
 		" WHERE r.state OPERATOR(pg_catalog.=) ANY ('{draft,open,scheduled,conflict,failed}')"
-		" AND EXISTS (SELECT FROM idflow.change_data c"
+		" AND EXISTS (SELECT FROM ONLY idflow.change_data c"
 		" WHERE c.request OPERATOR(pg_catalog.=) r.id"
 		" AND c.target::pg_catalog.oid OPERATOR(pg_catalog.=) ANY ($1)"
 		" AND $2 OPERATOR(pg_catalog.=) ANY (c.gates))"

@@ -30,7 +30,7 @@ static StorePlan select_candidates = {
 
 /* whom an admin added to a task; the history keeps that while it is refined */
 static StorePlan select_added = {
-	"SELECT data OPERATOR(pg_catalog.->>) 'principal' FROM idflow.event"
+	"SELECT data OPERATOR(pg_catalog.->>) 'principal' FROM ONLY idflow.event"
 	" WHERE idflow.is_bound(data OPERATOR(pg_catalog.->>) 'principal', (data OPERATOR(pg_catalog.->>) 'binding')::pg_catalog.int8)"
 	" AND request OPERATOR(pg_catalog.=) $1 AND transition OPERATOR(pg_catalog.=) 'AddCandidate'"
 	" AND (data OPERATOR(pg_catalog.->>) 'task')::pg_catalog.int8 OPERATOR(pg_catalog.=) $2 ORDER BY seq",
@@ -41,7 +41,7 @@ static StorePlan select_added = {
 static StorePlan select_escalated = {
 	"SELECT CASE WHEN idflow.is_bound(pg_catalog.substr(k.key, 3), (e.data OPERATOR(pg_catalog.->) 'bindings'"
 	" OPERATOR(pg_catalog.->>) (k.ord OPERATOR(pg_catalog.-) 1)::pg_catalog.int4)::pg_catalog.int8) THEN k.key END,"
-	" e.data OPERATOR(pg_catalog.?) 'instead', e.seq FROM idflow.event e,"
+	" e.data OPERATOR(pg_catalog.?) 'instead', e.seq FROM ONLY idflow.event e,"
 	" pg_catalog.jsonb_array_elements_text(e.data OPERATOR(pg_catalog.->) 'to') WITH ORDINALITY k (key, ord)"
 	" WHERE e.request OPERATOR(pg_catalog.=) $1 AND e.transition OPERATOR(pg_catalog.=) 'Timeout'"
 	" AND e.data OPERATOR(pg_catalog.->>) 'do' OPERATOR(pg_catalog.=) 'Escalate'"

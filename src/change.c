@@ -15,6 +15,7 @@
 
 #include "change.h"
 #include "heapstore.h"
+#include "history.h"
 #include "idflow.h"
 #include "pack.h"
 
@@ -52,7 +53,7 @@ enum
 static StoreTable change_table = {"change_data"};
 
 static StorePlan update_change = {
-	"UPDATE idflow.change_data SET (revision, key_columns, key, old_columns, old_image,"
+	"UPDATE ONLY idflow.change_data SET (revision, key_columns, key, old_columns, old_image,"
 	" new_columns, new_image, written, gates, key_hash, base_xid, base_file, based_at, others)"
 	" = ROW ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
 	" WHERE request OPERATOR(pg_catalog.=) $1 AND seq OPERATOR(pg_catalog.=) $2",
@@ -62,32 +63,32 @@ static StorePlan update_change = {
 };
 
 static StorePlan update_held = {
-	"UPDATE idflow.change_data SET held = $3"
+	"UPDATE ONLY idflow.change_data SET held = $3"
 	" WHERE request OPERATOR(pg_catalog.=) $1 AND seq OPERATOR(pg_catalog.=) $2",
 	3, {INT8OID, INT4OID, INT8ARRAYOID}
 };
 
 static StorePlan supersede_change = {
-	"UPDATE idflow.change_data SET superseded = $3"
+	"UPDATE ONLY idflow.change_data SET superseded = $3"
 	" WHERE request OPERATOR(pg_catalog.=) $1 AND seq OPERATOR(pg_catalog.=) $2",
 	3, {INT8OID, INT4OID, INT4OID}
 };
 
 static StorePlan update_gates = {
-	"UPDATE idflow.change_data SET gates = $3"
+	"UPDATE ONLY idflow.change_data SET gates = $3"
 	" WHERE request OPERATOR(pg_catalog.=) $1 AND seq OPERATOR(pg_catalog.=) $2",
 	3, {INT8OID, INT4OID, TEXTARRAYOID}
 };
 
 static StorePlan delete_change = {
-	"DELETE FROM idflow.change_data"
+	"DELETE FROM ONLY idflow.change_data"
 	" WHERE request OPERATOR(pg_catalog.=) $1 AND seq OPERATOR(pg_catalog.=) $2",
 	2, {INT8OID, INT4OID}
 };
 
 /* changes of a request on one row: same target, same key */
 static StorePlan select_changes_on_row = {
-	"SELECT seq FROM idflow.change_data WHERE request OPERATOR(pg_catalog.=) $1 AND superseded IS NULL"
+	"SELECT seq FROM ONLY idflow.change_data WHERE request OPERATOR(pg_catalog.=) $1 AND superseded IS NULL"
 	" AND target OPERATOR(pg_catalog.=) $2 AND key OPERATOR(pg_catalog.=) $3"
 	" AND key_hash OPERATOR(pg_catalog.=) $4 ORDER BY seq",
 	4, {INT8OID, REGCLASSOID, TEXTARRAYOID, INT8OID}
@@ -285,6 +286,15 @@ change_store_held(Request *req, Change *change)
 	store_end(&save);
 }
 
+/* The rows of a request's changes; those of a closed one may be history. */
+static List *
+stored_rows(Request *req)
+{
+	List	   *rows = store_scan(&change_table, req->id);
+
+	return rows == NIL && req->nchanges > 0 && request_is_closed(req) ? history_rows(req->id) : rows;
+}
+
 /*
  * changes_held: the keys that a request's changes hold, or with a number other
  * than 0 one of them, as a List of Change of which seq and held are set.  Reads
@@ -301,7 +311,7 @@ changes_held(Request *req, int seq)
 			result = lappend(result, lfirst(lc));
 	if (req->changes_loaded)
 		return result;
-	foreach(lc, store_scan(&change_table, req->id))
+	foreach(lc, stored_rows(req))
 	{
 		StoreRow   *row = lfirst(lc);
 		Change	   *change = palloc0(sizeof(Change));
@@ -478,7 +488,7 @@ request_stored(Request *req)
 
 	if (req->changes_loaded)
 		return req->changes;
-	foreach(lc, store_scan(&change_table, req->id))
+	foreach(lc, stored_rows(req))
 	{
 		StoreRow   *row = lfirst(lc);
 

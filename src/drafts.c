@@ -31,7 +31,7 @@ PG_FUNCTION_INFO_V1(idflow_pending);
 /* Open requests that draft rows of a table: all, or those the actor sees. */
 #define OPEN_ON_TABLE \
 	"SELECT DISTINCT d.request FROM idflow.request r" \
-	" JOIN idflow.change_data d ON d.request OPERATOR(pg_catalog.=) r.id" \
+	" JOIN ONLY idflow.change_data d ON d.request OPERATOR(pg_catalog.=) r.id" \
 	" WHERE EXISTS (SELECT FROM idflow.candidate c WHERE c.request OPERATOR(pg_catalog.=) r.id)" \
 	" AND d.target OPERATOR(pg_catalog.=) $1" \
 	" AND d.superseded IS NULL AND (r.id OPERATOR(pg_catalog.=) $2 OR $2 IS NULL)"
@@ -287,7 +287,7 @@ Datum
 idflow_pending(PG_FUNCTION_ARGS)
 {
 	static StorePlan plan = {
-		"SELECT d.request, d.seq FROM idflow.change_data d"
+		"SELECT d.request, d.seq FROM ONLY idflow.change_data d"
 		" JOIN idflow.request r ON r.id OPERATOR(pg_catalog.=) d.request"
 		" WHERE d.target OPERATOR(pg_catalog.=) $1"
 		" AND d.key_hash OPERATOR(pg_catalog.=) $3"

@@ -27,7 +27,7 @@ int			setting_on_drop = ON_DROP_AUTO;
 static StorePlan open_requests = {
 	"SELECT r.id FROM idflow.request r"
 	" WHERE r.state OPERATOR(pg_catalog.=) ANY ('{draft,open,scheduled,conflict,failed}') AND NOT r.persisted"
-	" AND EXISTS (SELECT FROM idflow.change_data c"
+	" AND EXISTS (SELECT FROM ONLY idflow.change_data c"
 	" WHERE c.request OPERATOR(pg_catalog.=) r.id AND c.superseded IS NULL"
 	" AND c.target::pg_catalog.oid OPERATOR(pg_catalog.=) $1)"
 	" ORDER BY r.id",

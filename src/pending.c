@@ -48,7 +48,7 @@ StorePlan	pending_holder = {
 
 /* the open request that drafts a new row with a key, other than one's own */
 static StorePlan select_draft = {
-	"SELECT d.request FROM idflow.change_data d"
+	"SELECT d.request FROM ONLY idflow.change_data d"
 	" JOIN idflow.request r ON r.id OPERATOR(pg_catalog.=) d.request"
 	" WHERE d.key_hash OPERATOR(pg_catalog.=) $1 AND d.key OPERATOR(pg_catalog.=) $2"
 	" AND d.target OPERATOR(pg_catalog.=) $3 AND d.operation OPERATOR(pg_catalog.=) 'INSERT'"

@@ -25,7 +25,7 @@
 
 /* another open request on the row, made before the workflow minded */
 static StorePlan select_other = {
-	"SELECT d.request FROM idflow.change_data d"
+	"SELECT d.request FROM ONLY idflow.change_data d"
 	" JOIN idflow.request r ON r.id OPERATOR(pg_catalog.=) d.request"
 	" WHERE d.key_hash OPERATOR(pg_catalog.=) $1 AND d.key OPERATOR(pg_catalog.=) $2"
 	" AND d.target OPERATOR(pg_catalog.=) $3 AND d.superseded IS NULL AND r.closed_at IS NULL"

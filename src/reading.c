@@ -187,7 +187,7 @@ reading_open_changes(Oid relid, int64 request, bool unseen, bool own)
 		"SELECT " CHANGE_COLUMNS ", r.id, " VIEWER_FLAGS
 		" FROM (SELECT DISTINCT o.request FROM idflow.candidate o) o"
 		" JOIN idflow.request r ON r.id OPERATOR(pg_catalog.=) o.request"
-		" JOIN idflow.change_data d ON d.request OPERATOR(pg_catalog.=) o.request"
+		" JOIN ONLY idflow.change_data d ON d.request OPERATOR(pg_catalog.=) o.request"
 		" WHERE d.target OPERATOR(pg_catalog.=) $1 AND d.superseded IS NULL"
 		" AND (NOT $9 OR r.requester OPERATOR(pg_catalog.=) $2 AND " IS_BOUND("r.requester", "r.requester_binding") ")"
 		" ORDER BY r.id, d.seq",
@@ -196,7 +196,7 @@ reading_open_changes(Oid relid, int64 request, bool unseen, bool own)
 	static StorePlan one_plan = {
 		"SELECT " CHANGE_COLUMNS ", r.id, " VIEWER_FLAGS
 		" FROM idflow.request r"
-		" JOIN idflow.change_data d ON d.request OPERATOR(pg_catalog.=) r.id"
+		" JOIN ONLY idflow.change_data d ON d.request OPERATOR(pg_catalog.=) r.id"
 		" WHERE r.id OPERATOR(pg_catalog.=) $8"
 		" AND EXISTS (SELECT FROM idflow.candidate o WHERE o.request OPERATOR(pg_catalog.=) r.id)"
 		" AND d.target OPERATOR(pg_catalog.=) $1 AND d.superseded IS NULL"

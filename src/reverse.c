@@ -301,6 +301,10 @@ reverse_make(Request *original, const char *requester, const char *role, List **
 	ListCell   *lc;
 
 	*moot = *gone = NIL;
+	if (changes == NIL && original->nchanges > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_WF_REQUEST_STATE),
+				 errmsg("request " INT64_FORMAT " can't be reversed: its history has been dropped", original->id)));
 	foreach(lc, changes)
 		check_images(original, lfirst(lc));
 	foreach(lc, net_changes(changes))

@@ -183,7 +183,7 @@ CREATE VIEW idflow.inbox WITH (security_barrier) AS
 		JOIN idflow.workflow w ON w.id OPERATOR(pg_catalog.=) t.workflow_id
 		LEFT JOIN LATERAL (
 			SELECT c.seq, c.count, c.target, c.operation, c.layout, c.key_columns, c.key
-			FROM idflow.change_data c
+			FROM ONLY idflow.change_data c
 			WHERE c.request OPERATOR(pg_catalog.=) r.id AND c.superseded IS NULL
 			ORDER BY c.seq LIMIT 1) d ON true
 		CROSS JOIN LATERAL (

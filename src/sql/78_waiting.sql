@@ -24,7 +24,7 @@ CREATE VIEW idflow.waiting WITH (security_invoker) AS
 			WHEN r.state OPERATOR(pg_catalog.=) 'scheduled' THEN NULL
 			ELSE r.requester END AS on_whom,
 		coalesce(t.opened_at,
-			(SELECT pg_catalog.max(e.at) FROM idflow.event e WHERE e.request OPERATOR(pg_catalog.=) r.id),
+			(SELECT pg_catalog.max(e.at) FROM ONLY idflow.event e WHERE e.request OPERATOR(pg_catalog.=) r.id),
 			r.opened_at) AS since,
 		CASE WHEN r.state OPERATOR(pg_catalog.=) 'scheduled' THEN r.effective_at ELSE t.due_at END AS due_at,
 		CASE WHEN r.state OPERATOR(pg_catalog.=) 'draft'
@@ -33,7 +33,7 @@ CREATE VIEW idflow.waiting WITH (security_invoker) AS
 			THEN pg_catalog.format('See idflow.change_diff, then call idflow.resolve(%s, change, resolution) or idflow.rebase(%1$s).', r.id)
 			WHEN r.state OPERATOR(pg_catalog.=) 'failed'
 			THEN pg_catalog.format('Remove the cause%s, then call idflow.retry(%s).',
-				(SELECT pg_catalog.format(' (%s)', e.comment) FROM idflow.event e
+				(SELECT pg_catalog.format(' (%s)', e.comment) FROM ONLY idflow.event e
 				 WHERE e.request OPERATOR(pg_catalog.=) r.id AND e.transition OPERATOR(pg_catalog.=) 'Fail'
 				 ORDER BY e.seq DESC LIMIT 1), r.id)
 			WHEN r.state OPERATOR(pg_catalog.=) 'scheduled' THEN 'It is written when its time comes.'

@@ -56,11 +56,16 @@ $old->safe_psql('app', qq{
 is($old->safe_psql('app', q{SELECT count(*) FROM idflow.candidate WHERE key = 'u:keeper' AND binding = idflow.binding('keeper')}), '1',
 	'a candidate is bound to his role');
 
+# What is closed has been put away by the month.
+$old->safe_psql('app', "UPDATE idflow.request SET closed_at = '2001-01-15' WHERE id = $done");
+is($old->safe_psql('app', 'SELECT idflow.move_history(now())'), '2', 'closed requests are put away');
+
 my $report = q{
 	SELECT 'workflow', name, version::text, encode(digest, 'hex'), NULL FROM idflow.workflow
 	UNION ALL SELECT 'request', id::text, state, activity_state, requester FROM idflow.request
 	UNION ALL SELECT 'change', request::text, operation, old_row::text, new_row::text FROM idflow.change
 	UNION ALL SELECT 'event', request::text, seq::text, actor, to_state FROM idflow.event
+	UNION ALL SELECT 'history', month::text, requests::text, events::text, NULL FROM idflow.history
 	UNION ALL SELECT 'campaign', id::text, title, state, due::text FROM idflow.campaign
 	UNION ALL SELECT 'item', item::text, key::text, state, comments::text FROM idflow.campaign_report
 	UNION ALL SELECT 'review', seq::text, actor, transition, comment FROM idflow.campaign_event
@@ -120,6 +125,13 @@ for my $format ('plain', 'custom')
 	is( $new->safe_psql($format, q{SELECT bool_and(binding <> idflow.binding('keeper')) FROM idflow.candidate WHERE key = 'u:keeper'}) . ' '
 		  . $new->safe_psql($format, 'SELECT request FROM idflow.inbox', extra_params => [ '-U', 'keeper' ]),
 		"t $update", "$format: a task is that of the name where roles have other numbers");
+
+	is($new->safe_psql($format, 'SELECT count(*) || $$ $$ || count(DISTINCT tableoid) FROM idflow.event WHERE request IN (' . "$done, $declined)"),
+		'5 2', "$format: what was put away is in its tables");
+	like( ($new->psql($format, 'SET ROLE hr_app; SELECT count(*) FROM idflow.event_2001_01', on_error_die => 0))[2],
+		qr/permission denied/, "$format: which nobody reads themselves");
+	like(($new->psql($format, "DELETE FROM idflow.event WHERE request = $done"))[2], qr/append-only/, "$format: and are guarded");
+	is($new->safe_psql($format, q{SELECT idflow.drop_history('2001-02-01', 'old')}), '1', "$format: and are dropped");
 
 	my $next = request($new, $format, 'later');
 	cmp_ok($next, '>', $declined, "$format: the numbers of requests go on");
