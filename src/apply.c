@@ -134,6 +134,8 @@ apply_change(Request *req, Change *change, HeapTuple *written, char **held_by, S
 		report_altered(report, change, check_written_row(req, written_as, rel, &dml, live, SPI_tuptable->vals[0]));
 
 	SPI_finish();
+	if (live)
+		heap_freetuple(live);
 	table_close(rel, NoLock);
 	return outcome;
 }

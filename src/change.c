@@ -14,6 +14,7 @@
 #include "utils/lsyscache.h"
 
 #include "change.h"
+#include "compact.h"
 #include "heapstore.h"
 #include "history.h"
 #include "idflow.h"
@@ -286,15 +287,6 @@ change_store_held(Request *req, Change *change)
 	store_end(&save);
 }
 
-/* The rows of a request's changes; those of a closed one may be history. */
-static List *
-stored_rows(Request *req)
-{
-	List	   *rows = store_scan(&change_table, req->id);
-
-	return rows == NIL && req->nchanges > 0 && request_is_closed(req) ? history_rows(req->id) : rows;
-}
-
 /*
  * changes_held: the keys that a request's changes hold, or with a number other
  * than 0 one of them, as a List of Change of which seq and held are set.  Reads
@@ -311,7 +303,7 @@ changes_held(Request *req, int seq)
 			result = lappend(result, lfirst(lc));
 	if (req->changes_loaded)
 		return result;
-	foreach(lc, stored_rows(req))
+	foreach(lc, store_scan(&change_table, req->id))
 	{
 		StoreRow   *row = lfirst(lc);
 		Change	   *change = palloc0(sizeof(Change));
@@ -477,6 +469,55 @@ change_from_row(StoreRow *row)
 	return change;
 }
 
+static void
+add_stored(Request *req, StoreRow *row)
+{
+	if (row->nulls[CH_SUPERSEDED - 1])
+		req->changes = lappend(req->changes, change_from_row(row));
+}
+
+/* Of so many changes it doesn't matter what memory they take. */
+#define FEW_CHANGES	16
+
+/* The changes of a request being read. */
+typedef struct Reading
+{
+	Request    *req;
+	bool		any;			/* there are rows, be they of no account any more */
+	MemoryContext scratch;		/* of what is left over of a row; NULL: few so far */
+} Reading;
+
+/* One more: where there are many, in as little memory as it takes. */
+static void
+read_stored(HeapTuple tuple, TupleDesc desc, void *arg)
+{
+	Reading    *reading = (Reading *) arg;
+	Request    *req = reading->req;
+	MemoryContext oldcxt;
+	StoreRow	row;
+
+	reading->any = true;
+	if (list_length(req->changes) < FEW_CHANGES)
+	{
+		add_stored(req, row_of_tuple(tuple, desc));
+		return;
+	}
+	if (reading->scratch == NULL)
+		reading->scratch = AllocSetContextCreate(CurrentMemoryContext, "idflow change", ALLOCSET_DEFAULT_SIZES);
+	row_clear(&row);
+	heap_deform_tuple(tuple, desc, row.values, row.nulls);
+	if (row.nulls[CH_SUPERSEDED - 1])
+	{
+		Change	   *change;
+
+		oldcxt = MemoryContextSwitchTo(reading->scratch);
+		change = change_from_row(&row);
+		MemoryContextSwitchTo(oldcxt);
+		req->changes = lappend(req->changes, change_compact(change, (Change *) llast(req->changes)));
+		MemoryContextReset(reading->scratch);
+	}
+}
+
 /*
  * request_stored: the changes of a request that are to be written, in order, as
  * they are stored: a pack counts as one.
@@ -484,17 +525,19 @@ change_from_row(StoreRow *row)
 List *
 request_stored(Request *req)
 {
+	Reading		reading = {0};
 	ListCell   *lc;
 
 	if (req->changes_loaded)
 		return req->changes;
-	foreach(lc, stored_rows(req))
-	{
-		StoreRow   *row = lfirst(lc);
-
-		if (row->nulls[CH_SUPERSEDED - 1])
-			req->changes = lappend(req->changes, change_from_row(row));
-	}
+	reading.req = req;
+	store_scan_each(&change_table, req->id, read_stored, &reading);
+	if (reading.scratch)
+		MemoryContextDelete(reading.scratch);
+	/* those of a closed one may be history */
+	if (!reading.any && req->nchanges > 0 && request_is_closed(req))
+		foreach(lc, history_rows(req->id))
+			add_stored(req, (StoreRow *) lfirst(lc));
 	req->changes_loaded = true;
 	return req->changes;
 }

@@ -39,6 +39,7 @@ digest_end(StringInfo buf)
 
 	hex_encode(VARDATA_ANY(digest), VARSIZE_ANY_EXHDR(digest), result);
 	result[2 * VARSIZE_ANY_EXHDR(digest)] = '\0';
+	pfree(digest);
 	pfree(bytes);
 	pfree(buf->data);
 	return result;
@@ -132,8 +133,14 @@ pack_digest(Change *pack)
 char *
 change_numbers(Change *change)
 {
-	return change->count > 1 ? psprintf("%d-%d", change->seq, change->seq + change->count - 1) :
-		psprintf("%d", change->seq);
+	char		numbers[32];
+
+	/* a change's, or a pack's first and last; psprintf() takes ten times the room */
+	if (change->count > 1)
+		snprintf(numbers, sizeof(numbers), "%d-%d", change->seq, change->seq + change->count - 1);
+	else
+		snprintf(numbers, sizeof(numbers), "%d", change->seq);
+	return pstrdup(numbers);
 }
 
 /*

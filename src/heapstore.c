@@ -181,6 +181,17 @@ row_set_binding(StoreRow *row, AttrNumber column, int64 binding)
 		row_set(row, column, Int64GetDatum(binding));
 }
 
+/* row_of_tuple: the row in a copy of a tuple, in the current memory context. */
+StoreRow *
+row_of_tuple(HeapTuple tuple, TupleDesc desc)
+{
+	StoreRow   *row = palloc(sizeof(StoreRow));
+
+	row_clear(row);
+	heap_deform_tuple(heap_copytuple(tuple), desc, row->values, row->nulls);
+	return row;
+}
+
 static void
 insert_index_entries(StoreTable *table, Relation rel, ItemPointer tid, StoreRow *row)
 {
@@ -393,29 +404,42 @@ store_delete_of(StoreTable *table, int64 value, AttrNumber column, int64 owner)
 }
 
 /*
- * store_scan: the rows whose bigint column, the first of the primary key, has
- * a value, in the order of that key, as a List of StoreRow in the current
- * memory context.  Read-only transactions may do so, too.
+ * store_scan_each: call a function with each row whose bigint column, the first
+ * of the primary key, has a value, in the order of that key.  The tuple is gone
+ * when it returns.  Read-only transactions may do so, too.
  */
-List *
-store_scan(StoreTable *table, int64 value)
+void
+store_scan_each(StoreTable *table, int64 value,
+				void (*each) (HeapTuple tuple, TupleDesc desc, void *arg), void *arg)
 {
 	Relation	rel = store_open_to_read(table);
 	StoreScan	scan;
 	HeapTuple	tuple;
-	List	   *result = NIL;
 
 	scan_begin(&scan, rel, table->pkey, value);
 	while ((tuple = scan_next(&scan)) != NULL)
-	{
-		StoreRow   *row = palloc(sizeof(StoreRow));
-
-		row_clear(row);
-		heap_deform_tuple(heap_copytuple(tuple), RelationGetDescr(rel), row->values, row->nulls);
-		result = lappend(result, row);
-	}
+		each(tuple, RelationGetDescr(rel), arg);
 	scan_end(&scan);
 	table_close(rel, NoLock);
+}
+
+static void
+keep_row(HeapTuple tuple, TupleDesc desc, void *arg)
+{
+	List	  **rows = (List **) arg;
+
+	*rows = lappend(*rows, row_of_tuple(tuple, desc));
+}
+
+/*
+ * store_scan: these rows as a List of StoreRow in the current memory context.
+ */
+List *
+store_scan(StoreTable *table, int64 value)
+{
+	List	   *result = NIL;
+
+	store_scan_each(table, value, keep_row, &result);
 	return result;
 }
 

@@ -3,6 +3,8 @@
 #define IDFLOW_HEAPSTORE_H
 
 #include "access/genam.h"
+#include "access/htup.h"
+#include "access/tupdesc.h"
 #include "storage/itemptr.h"
 
 #include "idflow.h"
@@ -52,7 +54,10 @@ extern void store_update(StoreTable *table, ItemPointer tid, StoreRow *row);
 extern bool store_fetch(StoreTable *table, int64 id, StoreRow *row, ItemPointer tid);
 extern bool store_fetch_again(StoreTable *table, int64 id, StoreRow *row, ItemPointer tid);
 extern bool store_lock(StoreTable *table, int64 id, StoreRow *row, ItemPointer tid);
+extern StoreRow *row_of_tuple(HeapTuple tuple, TupleDesc desc);
 extern List *store_scan(StoreTable *table, int64 value);
+extern void store_scan_each(StoreTable *table, int64 value,
+							void (*each) (HeapTuple tuple, TupleDesc desc, void *arg), void *arg);
 extern int	store_delete(StoreTable *table, int64 value);
 extern int	store_delete_of(StoreTable *table, int64 value, AttrNumber column, int64 owner);
 

@@ -13,7 +13,6 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -60,12 +59,8 @@ history_rows(int64 request)
 	for (uint64 i = 0; i < n; i++)
 	{
 		MemoryContext spicxt = MemoryContextSwitchTo(cxt);
-		StoreRow   *row = palloc(sizeof(StoreRow));
 
-		row_clear(row);
-		heap_deform_tuple(heap_copytuple(SPI_tuptable->vals[i]), SPI_tuptable->tupdesc,
-						  row->values, row->nulls);
-		result = lappend(result, row);
+		result = lappend(result, row_of_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc));
 		MemoryContextSwitchTo(spicxt);
 	}
 	store_end(&save);

@@ -231,6 +231,10 @@ row_find(Relation rel, Change *change, bool lock)
 
 	if (key == NULL)
 		return NULL;
+
+	/* what it takes to look is SPI's, and goes with it */
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
 	values = palloc(key->n * sizeof(Datum));
 	nulls = palloc0(key->n + 1);
 	nest = transmission_modes_begin_for(change->layout);
@@ -247,8 +251,6 @@ row_find(Relation rel, Change *change, bool lock)
 	}
 	transmission_modes_end(nest);
 
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
 	become(&save, rel->rd_rel->relowner, SECURITY_NOFORCE_RLS | SECURITY_RESTRICTED_OPERATION);
 	plan = plan_lookup(RelationGetRelid(rel), name.data);
 	if (plan == NULL)
