@@ -123,11 +123,21 @@ SELECT count(*) AS images FROM idflow.change_data c WHERE c.request = :many AND 
 -- dropped by the month
 SELECT idflow.drop_history('2001-03-01', ' ');
 SELECT idflow.drop_history(NULL, 'old');
+-- an archived copy can be told by the digests of the first and the last event, whatever the session's time zone
+CREATE TABLE hi.archive AS SELECT * FROM idflow.event_2001_01;
 SET ROLE hi_admin;
 SELECT idflow.drop_history('2001-02-28 23:59:59+00', 'ten years are over');
 SELECT idflow.drop_history('2001-02-28 23:59:59+00', 'ten years are over');
 SELECT month, requests, dropped_at IS NOT NULL AS dropped, dropped_by, reason FROM idflow.history WHERE month < '2002-01-01' ORDER BY 1;
 RESET ROLE;
+SET timezone = 'UTC';
+SELECT h.month, a.first = h.first_event AS first, a.last = h.last_event AS last, a.first <> a.last AS unlike
+  FROM idflow.history h, (SELECT DISTINCT first_value(d) OVER w AS first, last_value(d) OVER w AS last
+                          FROM hi.archive a, LATERAL sha256(convert_to(to_jsonb(a)::text, 'UTF8')) d
+                          WINDOW w AS (ORDER BY request, seq ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)) a
+  WHERE h.month = '2001-01-01';
+SELECT count(*) AS with_digest FROM idflow.history WHERE dropped_at IS NULL AND num_nonnulls(first_event, last_event) > 0;
+RESET timezone;
 SELECT * FROM pg_temp.places() WHERE request <= :many;
 SELECT id, state, title FROM idflow.request WHERE id = 2;
 SELECT count(*) FROM idflow.change WHERE request = 2;

@@ -56,7 +56,7 @@ static StorePlan delete_resources = {
 };
 
 static StorePlan set_operation = {
-	"UPDATE idflow.change_data SET operation = $3"
+	"UPDATE ONLY idflow.change_data SET operation = $3"
 	" WHERE request OPERATOR(pg_catalog.=) $1 AND seq OPERATOR(pg_catalog.=) $2",
 	3, {INT8OID, INT4OID, TEXTOID}
 };

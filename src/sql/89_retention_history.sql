@@ -9,7 +9,9 @@ CREATE TABLE idflow.history (
 	moved_at    timestamptz NOT NULL,
 	dropped_at  timestamptz,
 	dropped_by  text,
-	reason      text
+	reason      text,
+	first_event bytea,
+	last_event  bytea
 );
 COMMENT ON TABLE idflow.history IS
 'The months whose events and changes idflow.move_history() has put into tables of their own, and those that idflow.drop_history() has dropped. For auditors and idflow_admin.';
@@ -18,6 +20,9 @@ COMMENT ON COLUMN idflow.history.requests IS 'How many times a request was moved
 COMMENT ON COLUMN idflow.history.events IS 'Events that were moved there.';
 COMMENT ON COLUMN idflow.history.moved_at IS 'The last time that something was.';
 COMMENT ON COLUMN idflow.history.dropped_by IS 'Who has dropped the month, why, and when; null: it is there.';
+COMMENT ON COLUMN idflow.history.first_event IS
+'Of a month that is dropped: SHA-256 of its first event, by request and seq, as it was then, written as jsonb in time zone UTC. A copy that is kept elsewhere can be told by it.';
+COMMENT ON COLUMN idflow.history.last_event IS 'The same of its last event.';
 ALTER TABLE idflow.history ENABLE ROW LEVEL SECURITY;
 CREATE POLICY auditor ON idflow.history FOR SELECT TO idflow_auditor USING (true);
 CREATE POLICY admin ON idflow.history FOR SELECT TO idflow_admin USING (true);
@@ -121,10 +126,12 @@ COMMENT ON FUNCTION idflow.move_history(timestamptz, int) IS
 'Puts events and changes of requests that were closed before then into tables of their own, a pair for each month; returns of how many requests, at most batch: call it until it returns 0. All reports show them as before. What is to be reversed when it expires, and has jobs to be done, stays. For idflow_admin. Errors: 22004, 22023.';
 
 CREATE FUNCTION idflow.drop_history(before timestamptz, reason text) RETURNS int
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
 AS $$
 DECLARE
 	m date;
+	events text;
+	changes text;
 	dropped int := 0;
 BEGIN
 	IF before IS NULL THEN
@@ -137,7 +144,15 @@ BEGIN
 		WHERE h.dropped_at IS NULL AND (h.month + interval '1 month') AT TIME ZONE 'UTC' <= before
 		ORDER BY 1 FOR UPDATE
 	LOOP
-		EXECUTE format('DROP TABLE idflow.%I, idflow.%I', idflow.history_table('event', m), idflow.history_table('change_data', m));
+		events := idflow.history_table('event', m);
+		changes := idflow.history_table('change_data', m);
+		/* nobody blanks between the digests and the drop */
+		EXECUTE format('LOCK TABLE idflow.%I, idflow.%I IN ACCESS EXCLUSIVE MODE', events, changes);
+		EXECUTE format('UPDATE idflow.history h SET'
+			' first_event = (SELECT sha256(convert_to(to_jsonb(e)::text, ''UTF8'')) FROM idflow.%1$I e ORDER BY e.request, e.seq LIMIT 1),'
+			' last_event = (SELECT sha256(convert_to(to_jsonb(e)::text, ''UTF8'')) FROM idflow.%1$I e ORDER BY e.request DESC, e.seq DESC LIMIT 1)'
+			' WHERE h.month = $1', events) USING m;
+		EXECUTE format('DROP TABLE idflow.%I, idflow.%I', events, changes);
 		UPDATE idflow.history h SET dropped_at = clock_timestamp(), dropped_by = idflow.actor(), reason = drop_history.reason
 		WHERE h.month = m;
 		dropped := dropped + 1;
@@ -145,7 +160,7 @@ BEGIN
 	RETURN dropped;
 END $$;
 COMMENT ON FUNCTION idflow.drop_history(timestamptz, text) IS
-'Drops the tables of the months, in UTC, that were over by then; returns of how many. idflow.history keeps who did it and why. The requests stay, with their titles and votes, without events and changes. For idflow_admin. Errors: 22004, 22023 without a reason.';
+'Drops the tables of the months, in UTC, that were over by then; returns of how many. idflow.history keeps who did it and why, and digests of the first and the last event. The requests stay, with their titles and votes, without events and changes. For idflow_admin. Errors: 22004, 22023 without a reason.';
 
 REVOKE ALL ON FUNCTION idflow.history_move(bigint[], regclass, regclass), idflow.history_table(text, date),
 	idflow.history_create(date), idflow.move_history(timestamptz, int), idflow.drop_history(timestamptz, text) FROM PUBLIC;
