@@ -24,6 +24,15 @@ SELECT idflow.last_request() AS r2 \gset
 INSERT INTO el.mo VALUES (3, 'ok', '{ok}', 'ok', 'z');
 UPDATE el.by_mood SET n = 'aa' WHERE m = 'sad';
 SELECT idflow.last_request() AS r4 \gset
+-- a plan whose other parts run in parallel
+SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0;
+SET enable_nestloop = off; SET enable_mergejoin = off;
+CREATE TABLE el.big AS SELECT generate_series(1, 20000) AS i;
+ANALYZE el.big;
+EXPLAIN (COSTS OFF) SELECT count(*) FROM el.big b JOIN idflow.drafts(NULL::el.mo) d ON d.id = b.i;
+SELECT count(*) FROM el.big b JOIN idflow.drafts(NULL::el.mo) d ON d.id = b.i;
+SELECT count(*) FROM el.big b JOIN idflow.preview(NULL::el.mo) d ON d.id = b.i;
+RESET parallel_setup_cost; RESET parallel_tuple_cost; RESET min_parallel_table_scan_size; RESET enable_nestloop; RESET enable_mergejoin;
 RESET idflow.actor;
 ALTER TYPE el.mood RENAME VALUE 'sad' TO 'blue';
 SET idflow.actor = 'app';

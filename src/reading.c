@@ -13,6 +13,7 @@
 
 #include "access/htup_details.h"
 #include "access/transam.h"
+#include "access/xact.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
@@ -525,7 +526,8 @@ idflow_change_image(PG_FUNCTION_ARGS)
 
 /*
  * value_read: a value of a type from its text; NULL, or the error if the type
- * takes it no more, in the current memory context.
+ * takes it no more, in the current memory context.  While a parallel plan runs
+ * that error is raised.
  */
 ErrorData *
 value_read(Oid type, int32 typmod, const char *text, Datum *value)
@@ -536,8 +538,8 @@ value_read(Oid type, int32 typmod, const char *text, Datum *value)
 	ErrorData  *volatile error = NULL;
 
 	getTypeInputInfo(type, &input, &ioparam);
-	/* built-in types don't change */
-	if (type < FirstNormalObjectId)
+	/* built-in types don't change; a parallel plan has no subtransactions */
+	if (type < FirstNormalObjectId || IsInParallelMode())
 	{
 		*value = OidInputFunctionCall(input, unconstify(char *, text), ioparam, typmod);
 		return NULL;
