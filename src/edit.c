@@ -56,17 +56,27 @@ change_by_id(Request *req, int64 id)
 	return NULL;
 }
 
-/* layout_position: a column's position in a layout, by name; errors if it has none. */
+/* layout_find_position: a column's position in a layout, by name; 0: it has none. */
 int
-layout_position(Layout *layout, const char *name)
+layout_find_position(Layout *layout, const char *name)
 {
 	for (int p = 1; p <= layout->ncolumns; p++)
 		if (strcmp(layout->names[p - 1], name) == 0)
 			return p;
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_COLUMN),
-			 errmsg("the draft has no column \"%s\"", name)));
 	return 0;
+}
+
+/* layout_position: the same; errors if it has none. */
+int
+layout_position(Layout *layout, const char *name)
+{
+	int			position = layout_find_position(layout, name);
+
+	if (position == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("the draft has no column \"%s\"", name)));
+	return position;
 }
 
 /* object_keys: the keys of a JSON object, as List of char *. */

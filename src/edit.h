@@ -8,6 +8,7 @@
 #define CHANGE_ID(request, seq) (((request) << 24) | (seq))
 
 extern Change *change_by_id(Request *req, int64 id);
+extern int	layout_find_position(Layout *layout, const char *name);
 extern int	layout_position(Layout *layout, const char *name);
 extern List *object_keys(Jsonb *object);
 extern void require_unwritten(Request *req);

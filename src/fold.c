@@ -169,11 +169,8 @@ left_value(Change *change, AttrNumber attnum, Relation rel, bool *found)
 {
 	const char *name = NameStr(TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attname);
 	const char *value;
-	int			position = 0;
+	int			position = layout_find_position(change->layout, name);
 
-	for (int p = 1; p <= change->layout->ncolumns && position == 0; p++)
-		if (strcmp(change->layout->names[p - 1], name) == 0)
-			position = p;
 	*found = false;
 	if (position == 0)
 		return NULL;

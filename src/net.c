@@ -20,6 +20,7 @@
 #include "miscadmin.h"
 #include "utils/hsearch.h"
 
+#include "edit.h"
 #include "net.h"
 
 /* Net changes of rows whose key was the same, in a bucket. */
@@ -53,23 +54,11 @@ same_key(Image *one, Image *other)
 	return true;
 }
 
-/* The position in one layout of a column of another; 0: there is none. */
-static int
-translate(Layout *to, Layout *from, int position)
-{
-	if (to == from)
-		return position;
-	for (int p = 1; p <= to->ncolumns; p++)
-		if (strcmp(to->names[p - 1], from->names[position - 1]) == 0)
-			return p;
-	return 0;
-}
-
 /*
- * key_after: the key with which a change leaves its row; an INSERT's is its
- * own, and a DELETE's the last that the row had.
+ * The key with which a change leaves its row; an INSERT's is its own, and a
+ * DELETE's the last that the row had.
  */
-Image *
+static Image *
 key_after(Change *change)
 {
 	Image	   *key = image_copy(change->key);
@@ -85,24 +74,22 @@ key_after(Change *change)
 	return key;
 }
 
-/* Put the values of an image over another's; only: where that has the column. */
+/* Which values overlay() puts into an image. */
+#define INTO_OLD	1			/* of columns that it has */
+#define INTO_NEW	2			/* of columns that it hasn't */
+
+/* Put the values of an image, by the names of their columns, into another. */
 static void
-overlay(Image *image, Layout *layout, Image *over, Layout *over_layout, bool only)
+overlay(Image *image, Layout *layout, Image *over, Layout *over_layout, int into)
 {
 	for (int i = 0; i < over->n; i++)
 	{
-		int			position = translate(layout, over_layout, image_position(over, i));
+		int			position = layout_find_position(layout, over_layout->names[image_position(over, i) - 1]);
 		bool		found;
 
-		if (position == 0)
-			continue;
-		if (only)
-		{
-			(void) image_value(image, position, &found);
-			if (!found)
-				continue;
-		}
-		image_set(image, position, over->values[i]);
+		(void) image_value(image, position, &found);
+		if (position != 0 && (into & (found ? INTO_OLD : INTO_NEW)))
+			image_set(image, position, over->values[i]);
 	}
 }
 
@@ -126,30 +113,20 @@ add_before(NetChange *net, Change *step)
 		copy->operation = CMD_DELETE;
 		copy->layout = change->layout;
 		copy->old_image = image_copy(change->old_image);
-		overlay(copy->old_image, copy->layout, step->old_image, step->layout, true);
+		overlay(copy->old_image, copy->layout, step->old_image, step->layout, INTO_OLD);
 		copy->new_image = NULL;
 	}
 	else
 	{
 		copy->new_image = image_copy(step->new_image);
 		overlay(copy->new_image, copy->layout, change->new_image, change->layout,
-				copy->operation == CMD_INSERT);
+				copy->operation == CMD_INSERT ? INTO_OLD : INTO_OLD | INTO_NEW);
 	}
 	if (step->operation == CMD_UPDATE && change->operation == CMD_UPDATE)
 	{
 		/* what the row had before: of columns in both, before the first */
 		copy->old_image = image_copy(step->old_image);
-		for (int i = 0; i < change->old_image->n; i++)
-		{
-			int			position = translate(copy->layout, change->layout, image_position(change->old_image, i));
-			bool		found;
-
-			if (position == 0)
-				continue;
-			(void) image_value(copy->old_image, position, &found);
-			if (!found)
-				image_set(copy->old_image, position, change->old_image->values[i]);
-		}
+		overlay(copy->old_image, copy->layout, change->old_image, change->layout, INTO_NEW);
 	}
 	net->change = copy;
 	net->steps = lappend_int(net->steps, step->seq);

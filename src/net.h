@@ -10,10 +10,9 @@ typedef struct NetChange
 	Change	   *change;			/* key: the row's before the first step */
 	Image	   *key;			/* and after the last; a DELETE's: as before */
 	List	   *steps;			/* numbers (seq) of its changes, last first */
-	bool		nothing;			/* inserts a row and deletes it: nothing */
+	bool		nothing;		/* inserts a row and deletes it: nothing */
 } NetChange;
 
 extern List *net_changes(List *changes);
-extern Image *key_after(Change *change);
 
 #endif
