@@ -8,8 +8,9 @@
  * who attaches it to a table, whose triggers will run as that role.  The first
  * is asked again each time the role is used, so that rights end with the
  * membership; who owned the table then is on record in its gates, because the
- * triggers are his, and nobody has agreed to the next owner's.  That the role may write to the table is for the table's owner
- * to grant, and PostgreSQL asks it of every statement.
+ * triggers are his, and nobody has agreed to the next owner's.  That the role
+ * may write to the table is for the table's owner to grant, and PostgreSQL asks
+ * it of every statement.
  *
  *-------------------------------------------------------------------------
  */

@@ -37,7 +37,6 @@
 #define GATE_ARG_WORKFLOW		0
 #define GATE_ARG_NAME			1
 #define GATE_ARG_OWNER			2	/* see apply_as_trusts() */
-#define GATE_NARGS				2
 
 /* argument of the trigger that refuses TRUNCATE on a partition */
 #define GATE_ARG_PARTITION		"partition"

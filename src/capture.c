@@ -186,8 +186,7 @@ make_change(Relation rel, Relation target, CmdType operation, TupleTableSlot *ol
 	/* a trigger of the table that is written, or an aspect's function, has chosen the values */
 	if (change->new_image && (applying_request() || InSecurityRestrictedOperation()))
 		for (int i = 0; i < change->new_image->n; i++)
-			change->others = bms_add_member(change->others, change->new_image->columns ?
-											change->new_image->columns[i] : i + 1);
+			change->others = bms_add_member(change->others, image_position(change->new_image, i));
 
 	if (target_old)
 		change->old_row = ExecCopySlotHeapTuple(target_old);

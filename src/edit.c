@@ -432,22 +432,15 @@ idflow_save(PG_FUNCTION_ARGS)
 	}
 	else
 	{
-		Change	   *own = NULL;
-		int			n = 0;
-
 		/* what triggers write follows from it */
-		foreach(lc, request_changes(req))
-			if (!((Change *) lfirst(lc))->nested)
-			{
-				own = (Change *) lfirst(lc);
-				n++;
-			}
-		if (n != 1)
+		List	   *own = nested_others(req);
+
+		if (list_length(own) != 1)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("request " INT64_FORMAT " has %d changes", req->id, n),
+					 errmsg("request " INT64_FORMAT " has %d changes", req->id, list_length(own)),
 					 errhint("Say which: {\"<change id>\": {\"column\": value}}.")));
-		edit_change(req, own, edits);
+		edit_change(req, linitial(own), edits);
 	}
 
 	/* whoever only shortens what he approves has not made it his own */

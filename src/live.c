@@ -50,9 +50,9 @@ append_operator(StringInfo sql, Oid opno)
 
 /*
  * Build the clause for a change's key.  False if the change has none, or the
- * table's columns are not those of the key any more or take its values no more.  Calls the input
- * functions of the columns' types: the caller is who may run them, and holds
- * transmission modes.
+ * table's columns are not those of the key any more or take its values no more.
+ * Calls the input functions of the columns' types: the caller is who may run
+ * them, and holds transmission modes.
  */
 static bool
 key_clause(Change *change, KeyClause *clause)

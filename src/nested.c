@@ -428,6 +428,22 @@ record(Request *req, const char *what, List *seqs, const char *other, List *othe
 }
 
 /*
+ * nested_others: the changes of a request that are not only what triggers would
+ * write, as a List in the current memory context.
+ */
+List *
+nested_others(Request *req)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, request_changes(req))
+		if (!((Change *) lfirst(lc))->nested)
+			result = lappend(result, lfirst(lc));
+	return result;
+}
+
+/*
  * nested_draft: draft what triggers would write if the request were applied
  * now, in place of what was drafted so before.  Once somebody has reviewed the
  * request nothing is added to what he saw.  The caller sees to it that votes on

@@ -19,6 +19,7 @@ extern void nested_enter(NestedScope *scope, Request *req, bool trying);
 extern void nested_leave(NestedScope *scope);
 extern bool nested_passes(TriggerData *trigdata, CmdType operation, TupleTableSlot *old,
 						  TupleTableSlot *new, StatementInfo *info);
+extern List *nested_others(Request *req);
 extern void nested_draft(Request *req);
 extern void nested_written(Request *req);
 extern void nested_require_not(Change *change);

@@ -266,7 +266,7 @@ live_row(DraftSet *set, Change *change, Datum *values, bool *nulls)
 	nest = transmission_modes_begin_for(change->layout);
 	for (int i = 0; i < key->n; i++)
 	{
-		int			p = key->columns ? key->columns[i] : i + 1;
+		int			p = image_position(key, i);
 
 		attnum = map[p];
 		if (attnum == InvalidAttrNumber || key->values[i] == NULL ||
@@ -419,7 +419,7 @@ overlay_draft(DraftSet *set, DraftRow *row, SeenChange *seen)
 	nest = transmission_modes_begin_for(change->layout);
 	for (int i = 0; image && i < image->n; i++)
 	{
-		int			p = image->columns ? image->columns[i] : i + 1;
+		int			p = image_position(image, i);
 		AttrNumber	attnum = map[p];
 		bool		shown = sight_of_draft(sight, p);
 

@@ -29,18 +29,6 @@
 PG_FUNCTION_INFO_V1(idflow_resolve);
 PG_FUNCTION_INFO_V1(idflow_rebase);
 
-/* Is there a change that isn't only what triggers would write? */
-static bool
-has_own_changes(Request *req)
-{
-	ListCell   *lc;
-
-	foreach(lc, request_changes(req))
-		if (!((Change *) lfirst(lc))->nested)
-			return true;
-	return false;
-}
-
 /*
  * After conflicts were settled: a change that is left with nothing goes, and
  * a request that is left with nothing ends.  Returns whether it goes on.
@@ -52,7 +40,7 @@ still_something(Request *req, Change *change)
 		change_drop(req, change->seq);
 	else
 		change_update(req, change);
-	if (has_own_changes(req))
+	if (nested_others(req) != NIL)
 		return true;
 	request_event(req, req->acting, req->acting_via, "Abort", "nothing is left to write");
 	task_close(req, "Aborted", NULL);
@@ -206,7 +194,7 @@ settle_row(Change *change, Jsonb *resolution, HeapTuple live)
 	if (change->fate == ROW_RECREATED)
 		for (int i = 0; i < change->old_image->n; i++)
 		{
-			int			position = change->old_image->columns ? change->old_image->columns[i] : i + 1;
+			int			position = image_position(change->old_image, i);
 			const char *name = change->layout->names[position - 1];
 			JsonbValue	v;
 
@@ -351,7 +339,7 @@ idflow_resolve(PG_FUNCTION_ARGS)
 			change->revision = req->revision;
 	}
 	table_close(rel, NoLock);
-	if (change ? still_something(req, change) : has_own_changes(req))
+	if (change ? still_something(req, change) : nested_others(req) != NIL)
 	{
 		if (!conflicts_remain(req))
 		{
@@ -439,8 +427,7 @@ idflow_rebase(PG_FUNCTION_ARGS)
 					 errhint("Resolve its columns to \"live\", or withdraw the request.")));
 		/* nothing of another row is what the draft was made upon */
 		for (int i = 0; change->fate == ROW_RECREATED && i < change->old_image->n; i++)
-			positions = list_append_unique_int(positions, change->old_image->columns ?
-											   change->old_image->columns[i] : i + 1);
+			positions = list_append_unique_int(positions, image_position(change->old_image, i));
 		if (change->fate != ROW_THERE)
 			appendStringInfo(&rows, "%s\"" INT64_FORMAT "\": \"%s\"", rows.len > 0 ? ", " : "",
 							 CHANGE_ID(req->id, change->seq), row_fate_name(change->fate));

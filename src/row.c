@@ -335,7 +335,7 @@ overlay(Image *image, Change *change, Relation rel, Datum *values, bool *nulls)
 {
 	for (int i = 0; image && i < image->n; i++)
 	{
-		int			position = image->columns ? image->columns[i] : i + 1;
+		int			position = image_position(image, i);
 		AttrNumber	attnum = row_attnum(change->layout, rel, position, false);
 
 		values[attnum - 1] = layout_value(change->layout, rel, position,

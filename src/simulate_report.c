@@ -323,7 +323,7 @@ sees_drafts(Request *req, Viewer viewer, List *known, bool selectable)
 
 		for (int i = 0; image && i < image->n; i++)
 		{
-			int			position = image->columns ? image->columns[i] : i + 1;
+			int			position = image_position(image, i);
 
 			if (!sight_of_draft(sight, position))
 				return false;

@@ -205,7 +205,6 @@ record_candidates(Request *req, Activity *activity, List *keys)
 {
 	Event	   *event;
 	JsonbParseState *state = NULL;
-	ListCell   *lc;
 
 	if (req->events == NIL)
 		request_event(req, req->acting, req->acting_via, "Ask", NULL);
@@ -219,10 +218,7 @@ record_candidates(Request *req, Activity *activity, List *keys)
 	json_key(&state, "asks");
 	json_string(&state, WJB_VALUE, activity->name);
 	json_key(&state, "candidates");
-	json_open(&state, WJB_BEGIN_ARRAY);
-	foreach(lc, keys)
-		json_string(&state, WJB_ELEM, lfirst(lc));
-	(void) json_close(&state, WJB_END_ARRAY);
+	json_strings(&state, keys);
 	json_key(&state, "digests");
 	json_digests(&state, req);
 	event->data = JsonbValueToJsonb(json_close(&state, WJB_END_OBJECT));

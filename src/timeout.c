@@ -167,10 +167,7 @@ record(Request *req, const DefinitionElement *timeout, List *keys, bool instead)
 	if (keys)
 	{
 		json_key(&state, "to");
-		json_open(&state, WJB_BEGIN_ARRAY);
-		foreach(lc, keys)
-			json_string(&state, WJB_ELEM, lfirst(lc));
-		(void) json_close(&state, WJB_END_ARRAY);
+		json_strings(&state, keys);
 		foreach(lc, keys)
 			bound |= key_binding(req, lfirst(lc)) != 0;
 	}
