@@ -7,7 +7,7 @@
  * into a pair of tables for the month in which the request was closed, which
  * inherit from these, so that every report goes on showing them, under the
  * same policies.  What is about open requests says ONLY.  A month is dropped as
- * two tables, without a look at its rows.
+ * two tables, with no look at its rows but at the first and the last event.
  *
  *-------------------------------------------------------------------------
  */

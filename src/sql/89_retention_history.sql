@@ -84,23 +84,22 @@ BEGIN
 
 	/*
 	 * Whoever is at a request has it locked; it moves another time.  What is to
-	 * be reversed when it expires, and who is at work on, stay.
+	 * be reversed when it expires, and what has jobs to be done, stay.
 	 */
 	FOR m IN
 		WITH due AS MATERIALIZED (
-			SELECT r.id, r.closed_at FROM idflow.request r
+			SELECT r.id, c.month FROM idflow.request r,
+				LATERAL (SELECT date_trunc('month', r.closed_at AT TIME ZONE 'UTC')::date AS month) c
 			WHERE r.closed_at < before
 				AND r.id >= least((SELECT min(e.request) FROM ONLY idflow.event e), (SELECT min(c.request) FROM ONLY idflow.change_data c))
 				AND (EXISTS (SELECT FROM ONLY idflow.event e WHERE e.request = r.id)
 					 OR EXISTS (SELECT FROM ONLY idflow.change_data c WHERE c.request = r.id))
 				AND NOT EXISTS (SELECT FROM idflow.timer t WHERE t.request = r.id AND t.kind = 'expiry')
 				AND NOT EXISTS (SELECT FROM idflow.job j WHERE j.request = r.id AND j.finished_at IS NULL)
-				AND NOT EXISTS (SELECT FROM idflow.history h WHERE h.dropped_at IS NOT NULL
-								AND h.month = date_trunc('month', r.closed_at AT TIME ZONE 'UTC')::date)
+				AND NOT EXISTS (SELECT FROM idflow.history h WHERE h.month = c.month AND h.dropped_at IS NOT NULL)
 			ORDER BY r.id LIMIT batch FOR UPDATE OF r SKIP LOCKED
 		)
-		SELECT date_trunc('month', d.closed_at AT TIME ZONE 'UTC')::date AS month, array_agg(d.id ORDER BY d.id) AS requests
-		FROM due d GROUP BY 1 ORDER BY 1
+		SELECT d.month, array_agg(d.id ORDER BY d.id) AS requests FROM due d GROUP BY 1 ORDER BY 1
 	LOOP
 		/*
 		 * Of several who come to a new month, one makes its tables, and the
@@ -148,13 +147,11 @@ BEGIN
 		changes := idflow.history_table('change_data', m);
 		/* nobody blanks between the digests and the drop */
 		EXECUTE format('LOCK TABLE idflow.%I, idflow.%I IN ACCESS EXCLUSIVE MODE', events, changes);
-		EXECUTE format('UPDATE idflow.history h SET'
+		EXECUTE format('UPDATE idflow.history h SET dropped_at = clock_timestamp(), dropped_by = idflow.actor(), reason = $2,'
 			' first_event = (SELECT sha256(convert_to(to_jsonb(e)::text, ''UTF8'')) FROM idflow.%1$I e ORDER BY e.request, e.seq LIMIT 1),'
 			' last_event = (SELECT sha256(convert_to(to_jsonb(e)::text, ''UTF8'')) FROM idflow.%1$I e ORDER BY e.request DESC, e.seq DESC LIMIT 1)'
-			' WHERE h.month = $1', events) USING m;
+			' WHERE h.month = $1', events) USING m, reason;
 		EXECUTE format('DROP TABLE idflow.%I, idflow.%I', events, changes);
-		UPDATE idflow.history h SET dropped_at = clock_timestamp(), dropped_by = idflow.actor(), reason = drop_history.reason
-		WHERE h.month = m;
 		dropped := dropped + 1;
 	END LOOP;
 	RETURN dropped;
