@@ -117,6 +117,11 @@ SELECT idflow.erase('cb_carl', 'asked for it') IS NOT NULL AS erased;
 SELECT actor, on_behalf_of, via, comment, data FROM idflow.campaign_event e WHERE e::text LIKE '%cb_carl%';
 SELECT count(*) AS left FROM idflow.campaign_item i WHERE i::text LIKE '%u:cb_carl%';
 SELECT count(*) AS left FROM idflow.campaign_vote v WHERE v::text LIKE '%cb_carl%';
+-- nor does the number of his role lead to him
+SELECT (SELECT count(*) FROM idflow.campaign_item WHERE idflow.binding('cb_carl') = ANY (bindings)) AS items,
+	(SELECT count(*) FROM idflow.campaign_vote WHERE idflow.binding('cb_carl') IN (binding, behalf_binding)) AS votes,
+	(SELECT count(*) FROM idflow.campaign_event WHERE idflow.binding('cb_carl') IN (binding, behalf_binding)) AS events;
+SELECT seq, cardinality(asked) = cardinality(bindings) AS as_many FROM idflow.campaign_item WHERE campaign = :c AND bindings IS NOT NULL ORDER BY seq;
 
 DROP EXTENSION idflow CASCADE;
 DROP SCHEMA cb CASCADE;

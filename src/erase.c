@@ -130,6 +130,10 @@ static StorePlan forget_people[] = {
 	" WHERE $1 OPERATOR(pg_catalog.=) ANY (ARRAY[starter, role::pg_catalog.text, ended_by])",
 	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}},
 	{"UPDATE idflow.campaign_item SET reviewers = pg_catalog.array_replace(reviewers, $3, $4),"
+	" bindings = CASE WHEN bindings IS NOT NULL THEN"
+	"  ARRAY(SELECT CASE WHEN a.key OPERATOR(pg_catalog.<>) $3 THEN a.binding END"
+	"   FROM ROWS FROM (pg_catalog.unnest(asked), pg_catalog.unnest(bindings)) WITH ORDINALITY a (key, binding, n)"
+	"   ORDER BY a.n) END,"
 	" asked = pg_catalog.array_replace(asked, $3, $4),"
 	" key = CASE WHEN subject OPERATOR(pg_catalog.=) $1 THEN '{}' ELSE idflow.with_pseudonym(key, $1, $2) END,"
 	" \"row\" = CASE WHEN subject OPERATOR(pg_catalog.=) $1 THEN NULL ELSE idflow.with_pseudonym(\"row\", $1, $2) END,"
